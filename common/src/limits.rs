@@ -80,6 +80,9 @@ pub const MAX_AGENT: usize = 64;
 pub const MAX_MEMBERSHIP: usize = 512;
 /// Longest signed list of a tracker's hosts: eight usual names, and WELCOME stays below [`MAX_FRAME_BEFORE_HELLO`].
 pub const MAX_TRACKER_HOSTS: usize = 1024;
+/// Keys on a tracker's list of those it lets in no more: who revokes more within two days has none of them in, and their
+/// memberships run out. 16 KB to each peer.
+pub const MAX_REVOKED: usize = 500;
 
 // --- tracker protocol --------------------------------------------------------------------------
 

@@ -24,7 +24,8 @@ pub(crate) struct Args {
     #[arg(long, env = "SHOAL_STATE", value_name = "DIR", global = true)]
     state: Option<PathBuf>,
 
-    /// Who may join: everybody with the join string (open), or only who knows the secret in it (secret)
+    /// Who may join: everybody with the join string (open), only who knows the secret in it (secret), or only who has used
+    /// an invitation of its own (invite: see `tracker invite`)
     #[arg(long, env = "SHOAL_ADMISSION", value_enum, default_value_t = Mode::Open)]
     admission: Mode,
 
@@ -103,6 +104,39 @@ pub(crate) enum Command {
     },
     /// List who is banned
     Bans,
+    /// Print a join string that lets somebody into a network by invitation (--admission invite); it is shown once. Whoever
+    /// uses it is a member, by key, until `tracker revoke`
+    Invite {
+        /// How many may use it
+        #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+        uses: u32,
+        /// Until when it may be used: a day (2026-12-31, to its end) or a time from now (30m, 12h, 7d)
+        #[arg(long, value_name = "T", value_parser = crate::until::parse)]
+        until: Option<u64>,
+        /// What whoever uses it is called in `tracker members`
+        #[arg(long, value_name = "X", default_value = "")]
+        name: String,
+        /// Whoever uses it may read, and pass on what it has read, but share nothing new
+        #[arg(long)]
+        read_only: bool,
+    },
+    /// List invitations that can still be used
+    Invites {
+        /// Take the one of this number back; who has used it stays a member
+        #[arg(long, value_name = "NUMBER")]
+        withdraw: Option<u64>,
+    },
+    /// List who was invited
+    Members,
+    /// End somebody's membership, here and at all peers within seconds; a new invitation and `tracker unban` let it in again
+    Revoke {
+        /// A key (in full, or its first 8 characters or more)
+        #[arg(value_name = "KEY")]
+        who: String,
+        /// Why; whoever is refused is told
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        reason: String,
+    },
     /// Drop what somebody has registered; they may come back and register again
     Forget {
         /// A key (in full, or its first 8 characters or more), an IPv4 address, or an IPv6 address (its /64)
@@ -286,6 +320,7 @@ Exit codes: 0 ok, 1 other (a command that was refused), 2 usage, 4 no tracker ru
 enum Mode {
     Open,
     Secret,
+    Invite,
 }
 
 impl Args {
@@ -316,6 +351,7 @@ impl Args {
     /// A secret file alone means a closed network: nobody names one for an open network.
     fn admission(&self) -> Result<Admission, StartError> {
         match (&self.secret_file, self.admission) {
+            (_, Mode::Invite) => Ok(Admission::Invited),
             (Some(file), _) => tracker::read_secret(file).map(Admission::Secret),
             (None, Mode::Secret) => Ok(Admission::Kept),
             (None, Mode::Open) => Ok(Admission::Open),

@@ -47,6 +47,15 @@ pub enum Admission {
     Kept,
     /// Whoever knows this secret.
     Secret(Secret),
+    /// Whoever was invited (`tracker invite`): each member has used an invitation of its own.
+    Invited,
+}
+
+impl Admission {
+    /// Whether more is needed to join than the tracker's key.
+    pub fn is_closed(&self) -> bool {
+        *self != Self::Open
+    }
 }
 
 /// Bounds of the server.

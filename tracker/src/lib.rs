@@ -88,6 +88,11 @@ impl Tracker {
         self.shared.secret.as_ref()
     }
 
+    /// Whether only who was invited may join: the join string alone lets in nobody new.
+    pub fn is_by_invitation(&self) -> bool {
+        self.shared.config.admission == Admission::Invited
+    }
+
     /// What to give to others so that they can join, for a tracker reached at `host` and `port`.
     ///
     /// # Errors
@@ -125,8 +130,7 @@ impl Tracker {
     pub async fn run(self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
         let watching = self.metrics.map(|listener| watching::start(listener, &self.shared));
         let near = listener.local_addr().ok().and_then(|bound| {
-            let closed = self.shared.secret.is_some();
-            near::start(&self.shared.config, self.shared.identity.peer_id(), closed, bound)
+            near::start(&self.shared.config, self.shared.identity.peer_id(), bound)
         });
         tokio::select! {
             () = server::serve(listener, Arc::clone(&self.shared), shutdown) => {}
@@ -156,17 +160,21 @@ impl Tracker {
         let system = |error: &dyn std::fmt::Display| StartError::System(error.to_string());
         let clock = Clock::start(config.wall.clone());
         let saved = store.load()?;
-        if secret.is_some() {
-            // Whoever knows the secret is no stranger: an address says nothing about them.
+        if config.admission.is_closed() {
+            // Whoever knows the secret, or was invited, is no stranger: an address says nothing about them.
             config.limits.per_group = None;
         }
-        let index = Index::restore(config.limits.clone(), saved, clock.now_ms());
+        let mut index = Index::restore(config.limits.clone(), saved, clock.now_ms());
+        index.admit_only_invited(config.admission == Admission::Invited);
         let channel = Channel::new(&identity).map_err(|error| system(&error))?;
         let writer = Writer::start(store).map_err(|error| system(&error))?;
         let mut rng = config.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
         let seeds = Seeds { epoch: rng.u64(..), serial: rng.u64(..) };
         let control = control::listen(config.state_dir.as_deref());
         let shared = Shared::new(config, identity, secret, channel, &seeds, (index, writer, clock));
+        if shared.has_revoked() {
+            shared.tell_revoked();
+        }
         Ok(Self { shared: Arc::new(shared), metrics: None, control })
     }
 }

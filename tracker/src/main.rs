@@ -3,6 +3,7 @@
 mod args;
 mod command;
 mod public;
+mod until;
 
 use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
@@ -160,6 +161,12 @@ fn announce(args: &Args, tracker: &Tracker, bound: &Bound, state_dir: &Path) -> 
     if !shown && whole.secret().is_some() {
         tracing::info!(
             "the join string on standard output is without the secret; `tracker join --state {}` prints the whole one",
+            state_dir.display()
+        );
+    }
+    if tracker.is_by_invitation() {
+        tracing::info!(
+            "this network is by invitation: `tracker invite --state {}` prints a join string for somebody",
             state_dir.display()
         );
     }

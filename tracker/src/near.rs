@@ -8,13 +8,9 @@ use common::near::{Announced, Announcing, Discoverable, Place, announce};
 use crate::config::Config;
 
 /// Announces a tracker that listens on `bound`, if the configuration says so.
-pub(crate) fn start(
-    config: &Config,
-    key: PeerId,
-    closed: bool,
-    bound: SocketAddr,
-) -> Option<Announcing> {
+pub(crate) fn start(config: &Config, key: PeerId, bound: SocketAddr) -> Option<Announcing> {
     let place = Place::of_environment();
+    let closed = config.admission.is_closed();
     if !config.discoverable.applies(closed, bound.ip(), place) {
         return None;
     }

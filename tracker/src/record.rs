@@ -76,6 +76,54 @@ pub struct BanRecord {
     /// Seconds since 1970.
     #[serde(rename = "s")]
     pub since: u64,
+    /// Peers are told to talk to it no more: its membership is revoked, not only ended. Only of keys.
+    #[serde(rename = "r", default, skip_serializing_if = "std::ops::Not::not")]
+    pub revoked: bool,
+}
+
+/// A peer that was invited.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberRecord {
+    /// What its invitation was called; may be empty.
+    #[serde(rename = "n")]
+    pub name: String,
+    /// When it was let in first, in seconds since 1970.
+    #[serde(rename = "s")]
+    pub since: u64,
+    /// Whether it may register what nobody has registered.
+    #[serde(rename = "w")]
+    pub may_share: bool,
+}
+
+/// An invitation that is not used up. Its secret is in it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InviteRecord {
+    /// What whoever uses it is called in the list of members; may be empty.
+    #[serde(rename = "n")]
+    pub name: String,
+    /// By which it is known.
+    #[serde(rename = "x")]
+    pub secret: String,
+    /// How many more may use it; `None` for any number.
+    #[serde(rename = "u", default, skip_serializing_if = "Option::is_none")]
+    pub uses: Option<u32>,
+    /// Until when, in seconds since 1970; `None` for ever.
+    #[serde(rename = "e", default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<u64>,
+    /// When it was made, in seconds since 1970.
+    #[serde(rename = "s")]
+    pub since: u64,
+    /// Whether they may register what nobody has registered.
+    #[serde(rename = "w")]
+    pub may_share: bool,
+}
+
+impl fmt::Debug for InviteRecord {
+    /// Without the secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, uses, until, may_share, .. } = self;
+        write!(f, "InviteRecord({name:?}, {uses:?} uses, until {until:?}, shares: {may_share})")
+    }
 }
 
 /// Names of the files inside a folder.
@@ -115,6 +163,14 @@ pub enum Change {
     Names(ContentId, NamesRecord),
     /// It no longer is.
     NamesGone(ContentId),
+    /// A peer was invited, or its right is another.
+    Member(PeerId, MemberRecord),
+    /// It is a member no longer.
+    MemberGone(PeerId),
+    /// There is an invitation of this number, or it was used.
+    Invite(u64, InviteRecord),
+    /// It is used up, or withdrawn.
+    InviteGone(u64),
     /// Somebody is banned, or the reason is another.
     Ban(Target, BanRecord),
     /// Somebody is banned no longer.
@@ -130,6 +186,10 @@ pub struct Saved {
     pub shares: Vec<(PeerId, ContentId, Box<str>)>,
     /// Names of the files inside folders.
     pub names: Vec<(ContentId, NamesRecord)>,
+    /// Who was invited.
+    pub members: Vec<(PeerId, MemberRecord)>,
+    /// Invitations by their numbers.
+    pub invites: Vec<(u64, InviteRecord)>,
     /// Who may not join.
     pub bans: Vec<(Target, BanRecord)>,
 }
@@ -236,13 +296,16 @@ mod packed {
 impl Saved {
     /// The changes that make an empty store hold the same.
     pub fn into_changes(self) -> Vec<Change> {
-        let Self { files, peers, shares, names, bans } = self;
+        let Self { files, peers, shares, names, members, invites, bans } = self;
         let files = files.into_iter().map(|(id, record)| Change::File(id, record));
         let peers = peers.into_iter().map(|(id, record)| Change::Peer(id, record));
         let shares = shares.into_iter().map(|(peer, id, name)| Change::Share(peer, id, name));
         let names = names.into_iter().map(|(id, record)| Change::Names(id, record));
         let bans = bans.into_iter().map(|(target, ban)| Change::Ban(target, ban));
-        files.chain(peers).chain(shares).chain(names).chain(bans).collect()
+        let members = members.into_iter().map(|(id, member)| Change::Member(id, member));
+        let invites = invites.into_iter().map(|(number, invite)| Change::Invite(number, invite));
+        let admitted = members.chain(invites);
+        files.chain(peers).chain(shares).chain(names).chain(admitted).chain(bans).collect()
     }
 }
 

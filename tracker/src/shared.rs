@@ -14,10 +14,11 @@ use common::inside::InsideError;
 use common::join::Secret;
 use common::lock::Unpoisoned as _;
 use common::membership::{LIFETIME_SECS, Membership};
+use common::revoked::Revoked;
 use tokio::sync::{Notify, Semaphore};
 
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Admission, Config};
 use crate::controls::{Closing, Control, Controls};
 use crate::index::{Find, Found, Index, Page, Refusal, Search, SessionId, Told, WORK_SLICE};
 use crate::intervals::{MIN_HAVE_INTERVAL_MS, spread_ms};
@@ -65,6 +66,9 @@ pub(crate) struct Shared {
     /// How often the wall clock has left the monotonic one: whoever was welcomed before has to be welcomed
     /// again.
     pub(crate) jumps: AtomicU64,
+    /// The signed list of keys that were revoked, if there is something to be told of that; each counted on.
+    revoked: Mutex<(u64, Option<Arc<[u8]>>)>,
+    revoked_version: AtomicU64,
     /// When the ticker last came round, by [`Self::clock`], in milliseconds.
     tick_ms: AtomicU64,
     /// A session changed the index.
@@ -126,6 +130,8 @@ impl Shared {
             have_interval_ms: AtomicU32::new(MIN_HAVE_INTERVAL_MS),
             spread_ms: AtomicU32::new(spread_ms(0)),
             jumps: AtomicU64::new(0),
+            revoked: Mutex::default(),
+            revoked_version: AtomicU64::new(0),
             tick_ms,
             stirred: Notify::new(),
             serial: AtomicU64::new(seeds.serial),
@@ -375,6 +381,36 @@ impl Shared {
         let now = self.clock.wall_ms() / 1000;
         let serial = self.serial.fetch_add(1, Ordering::Relaxed);
         Membership::issue(&self.identity, peer, serial, now, now.saturating_add(LIFETIME_SECS))
+    }
+
+    /// Whether peers are to be told of keys that were revoked, before anything changes: always where members come and go.
+    pub(crate) fn has_revoked(&self) -> bool {
+        let now = self.clock.wall_ms() / 1000;
+        self.config.admission == Admission::Invited
+            || self.with_index(|index| !index.revoked(now).is_empty())
+    }
+
+    /// Signs the list of keys that were revoked, as it is now, and has all peers told.
+    pub(crate) fn tell_revoked(&self) {
+        let now = self.clock.wall_ms();
+        let mut told = self.revoked.lock().unpoisoned();
+        let serial = now.max(told.0.saturating_add(1));
+        // Under the lock: of two lists the later is signed with the higher serial.
+        let keys = self.with_index(|index| index.revoked(now / 1000));
+        *told = (serial, Some(Revoked::issue(&self.identity, serial, keys).into()));
+        drop(told);
+        self.revoked_version.fetch_add(1, Ordering::Release);
+        self.wake_all();
+    }
+
+    /// Counts the lists of revoked keys; 0 while there is none.
+    pub(crate) fn revoked_version(&self) -> u64 {
+        self.revoked_version.load(Ordering::Acquire)
+    }
+
+    /// The signed list of keys that were revoked.
+    pub(crate) fn revoked(&self) -> Option<Arc<[u8]>> {
+        self.revoked.lock().unpoisoned().1.clone()
     }
 
     /// What `peer` may ask for.

@@ -86,7 +86,7 @@ impl State {
     pub(crate) fn open(config: &Config) -> Result<Self, StartError> {
         let Some(dir) = &config.state_dir else {
             let secret = match &config.admission {
-                Admission::Open => None,
+                Admission::Open | Admission::Invited => None,
                 Admission::Kept => Some(Secret::generate().map_err(StartError::NoSecret)?),
                 Admission::Secret(secret) => Some(secret.clone()),
             };
@@ -98,7 +98,7 @@ impl State {
         let store = Box::new(RedbStore::open(&dir.join(STORE_FILE))?);
         let identity = Identity::load_or_create(&dir.join(IDENTITY_FILE))?;
         let secret = match &config.admission {
-            Admission::Open => None,
+            Admission::Open | Admission::Invited => None,
             Admission::Kept => Some(kept_secret(&dir.join(SECRET_FILE))?),
             Admission::Secret(secret) => Some(secret.clone()),
         };

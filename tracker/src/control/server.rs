@@ -10,9 +10,10 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::time::{sleep, timeout};
 
 use super::SOCKET;
+use super::invited::{self, Wanted};
 use super::wire::{Answer, Ask, BanRow, MAX_ANSWER, MAX_ASK, Outcome, PeerRow};
 use crate::controls::Closing;
-use crate::index::{Expelled, Expulsion, Index, PeerUse, ban_text};
+use crate::index::{Expelled, Expulsion, Index, PeerUse, Refusal, ban_text};
 use crate::moving;
 use crate::record::{BanRecord, Target};
 use crate::shared::Shared;
@@ -23,7 +24,7 @@ const TALK: Duration = Duration::from_secs(5);
 /// Rest after an error of accepting (no more file descriptors), so that it is not a busy loop.
 const ACCEPT_REST: Duration = Duration::from_secs(1);
 /// How long the store may take before an answer says that it has not yet stored a change.
-const STORED: Duration = Duration::from_secs(5);
+pub(super) const STORED: Duration = Duration::from_secs(5);
 /// Those who were forgotten but may come back do so after this time, in milliseconds.
 const COME_BACK_MS: u32 = 2_000;
 /// Fewer characters of a key are refused: `key.short()`, which logs and screens show, has as many.
@@ -136,15 +137,30 @@ async fn carry_out(ask: Ask, shared: &Shared) -> Result<Answer, String> {
         Ask::Ban { who, reason } => {
             let target = target(&who, shared)?;
             let (banned, _) = apply(shared, |index| index.ban(now, target, &reason)).await?;
-            let banned = banned.map_err(|refusal| refusal.text)?;
-            tracing::info!("{target} is banned: {reason}");
-            let closing = Closing::Banned(ban_text(&reason).into());
-            let expelled = expel(shared, now, banned, &closing).await?;
-            finish(shared, target, expelled).await
+            expel_banned(shared, now, (target, &reason), banned).await
         }
+        Ask::Revoke { who, reason } => {
+            let Target::Key(key) = target(&who, shared)? else {
+                return Err("an address has no membership; `tracker ban` keeps it out".to_owned());
+            };
+            let (banned, _) = apply(shared, |index| index.revoke(now, key, &reason)).await?;
+            shared.tell_revoked();
+            expel_banned(shared, now, (Target::Key(key), &reason), banned).await
+        }
+        Ask::Invite { name, uses, until, may_share } => {
+            invited::invite(shared, Wanted { name, uses, until, may_share }).await
+        }
+        Ask::Invites => Ok(invited::invites(shared)),
+        Ask::Withdraw { number } => invited::withdraw(shared, number).await,
+        Ask::Members => Ok(invited::members(shared)),
         Ask::Unban { who } => {
             let target = target(&who, shared)?;
+            let is_revoked = |index: &mut Index| index.is_revoked(target);
+            let was_revoked = shared.with_index(is_revoked);
             let (known, _) = apply(shared, |index| index.unban(target)).await?;
+            if was_revoked {
+                shared.tell_revoked();
+            }
             if !known {
                 return Err(format!("{target} is not banned; `tracker bans` lists who is"));
             }
@@ -156,6 +172,7 @@ async fn carry_out(ask: Ask, shared: &Shared) -> Result<Answer, String> {
                 who: target.to_string(),
                 reason: ban.reason.clone(),
                 since: ban.since,
+                revoked: ban.revoked,
             };
             index.bans().map(row).collect()
         }))),
@@ -175,6 +192,20 @@ async fn carry_out(ask: Ask, shared: &Shared) -> Result<Answer, String> {
             Ok(Answer::Peers(peers.into_iter().map(row).collect()))
         }
     }
+}
+
+/// What becomes of somebody who was just banned or revoked.
+async fn expel_banned(
+    shared: &Shared,
+    now: u64,
+    (target, reason): (Target, &str),
+    banned: Result<Expulsion, Refusal>,
+) -> Result<Answer, String> {
+    let banned = banned.map_err(|refusal| refusal.text)?;
+    tracing::info!("{target} is banned: {reason}");
+    let closing = Closing::Banned(ban_text(reason).into());
+    let expelled = expel(shared, now, banned, &closing).await?;
+    finish(shared, target, expelled).await
 }
 
 /// Closes the connections of those who are meant, and begins to forget what they have registered. Others get their
@@ -223,7 +254,7 @@ async fn finish(shared: &Shared, target: Target, expelled: Expelled) -> Result<A
     }))
 }
 
-async fn apply<T>(
+pub(super) async fn apply<T>(
     shared: &Shared,
     work: impl FnOnce(&mut Index) -> T,
 ) -> Result<(T, Commit), String> {

@@ -2,6 +2,7 @@
 
 use common::id::PeerId;
 use common::net::AddrGroup;
+use common::revoked::LISTED_SECS;
 use common::wire::Code;
 
 use super::peer::Presence;
@@ -45,6 +46,42 @@ impl Index {
     /// # Errors
     /// [`Refusal`] for too many bans or too long a reason; nothing is changed then.
     pub fn ban(&mut self, now_ms: u64, target: Target, reason: &str) -> Result<Expulsion, Refusal> {
+        self.ban_or_revoke(now_ms, target, reason, false)
+    }
+
+    /// The same with a key, whose membership ends too: it needs a new invitation, and others are to be told not to talk to
+    /// it ([`Index::revoked`]).
+    ///
+    /// # Errors
+    /// As [`Index::ban`].
+    pub fn revoke(&mut self, now_ms: u64, key: PeerId, reason: &str) -> Result<Expulsion, Refusal> {
+        let expulsion = self.ban_or_revoke(now_ms, Target::Key(key), reason, true)?;
+        self.end_membership(&key);
+        Ok(expulsion)
+    }
+
+    /// Keys whose revocation others have still to know: with a membership of before they would be let in. The latest first.
+    pub fn revoked(&self, now_s: u64) -> Vec<PeerId> {
+        let mut keys: Vec<(u64, PeerId)> = Vec::new();
+        for (target, ban) in &self.bans {
+            let lasts = ban.revoked && ban.since.saturating_add(LISTED_SECS) > now_s;
+            if let Target::Key(key) = target
+                && lasts
+            {
+                keys.push((ban.since, *key));
+            }
+        }
+        keys.sort_unstable_by(|a, b| b.cmp(a));
+        keys.into_iter().map(|(_, key)| key).collect()
+    }
+
+    fn ban_or_revoke(
+        &mut self,
+        now_ms: u64,
+        target: Target,
+        reason: &str,
+        revoked: bool,
+    ) -> Result<Expulsion, Refusal> {
         if reason.len() > MAX_REASON || reason.chars().any(char::is_control) {
             let text = format!("a reason is one line of at most {MAX_REASON} bytes");
             return Err(Refusal::new(Code::Limit, text));
@@ -53,7 +90,9 @@ impl Index {
             let text = format!("there are {MAX_BANS} bans; take some back first");
             return Err(Refusal::new(Code::Limit, text));
         }
-        let ban = BanRecord { reason: reason.to_owned(), since: now_ms / 1000 };
+        // Whoever was revoked and is banned for another reason stays revoked.
+        let revoked = revoked || self.bans.get(&target).is_some_and(|ban| ban.revoked);
+        let ban = BanRecord { reason: reason.to_owned(), since: now_ms / 1000, revoked };
         self.changes.push(Change::Ban(target, ban.clone()));
         self.bans.insert(target, ban);
         Ok(Expulsion::new(target))
@@ -66,6 +105,11 @@ impl Index {
             self.changes.push(Change::BanGone(target));
         }
         known
+    }
+
+    /// Whether others are told of this ban too.
+    pub fn is_revoked(&self, target: Target) -> bool {
+        self.bans.get(&target).is_some_and(|ban| ban.revoked)
     }
 
     /// All bans, keys first, each in order.
@@ -104,7 +148,7 @@ impl Index {
         seen < looked || looked == most
     }
 
-    /// The one key that is known or banned and begins with this text.
+    /// The one key that is known, banned or invited and begins with this text.
     ///
     /// # Errors
     /// How many there are instead.
@@ -113,7 +157,12 @@ impl Index {
             Target::Key(key) if !self.by_key.contains_key(key) => Some(key),
             _ => None,
         });
-        let mut found = self.by_key.keys().chain(banned).filter(|key| begins_with(key, text));
+        let is_new = |key: &&PeerId| {
+            !self.by_key.contains_key(*key) && !self.bans.contains_key(&Target::Key(**key))
+        };
+        let invited = self.invited().map(|(key, _)| key).filter(is_new);
+        let known = self.by_key.keys().chain(banned).chain(invited);
+        let mut found = known.filter(|key| begins_with(key, text));
         match (found.next(), found.count()) {
             (Some(key), 0) => Ok(*key),
             (first, more) => Err(usize::from(first.is_some()) + more),

@@ -25,6 +25,7 @@ mod forget;
 mod grams;
 mod ids;
 mod inside;
+mod invited;
 mod link;
 mod list;
 mod locations;
@@ -66,6 +67,7 @@ use expiry::Expiry;
 use file::File;
 use ids::Ids;
 use inside::Inside;
+use invited::Invited;
 use log::{ChangeLog, MAX_CHANGES};
 use pace::{Paced, Watchers};
 use peer::Peer;
@@ -80,6 +82,8 @@ pub use chunks::Progress;
 pub(crate) use chunks::merge_slice;
 pub use finding::{Find, Found};
 pub use inside::Told;
+pub use invited::{MAX_INVITE_NAME, MAX_INVITES, MAX_MEMBERS};
+pub(crate) use invited::{no_such_invitation, not_invited};
 pub use list::{COUNTED, SLICE, Search};
 pub use locations::Locations;
 pub use members::{MemberPage, MemberSearch, Members};
@@ -192,7 +196,7 @@ impl Refusal {
     }
 
     /// It may work in so many milliseconds.
-    pub(crate) fn later(text: &str, retry_ms: u32) -> Self {
+    pub(crate) fn later(text: impl Into<String>, retry_ms: u32) -> Self {
         Self::new(Code::Busy, text).retry_in(retry_ms)
     }
 
@@ -276,6 +280,7 @@ pub struct Index {
     /// The digest that is being made for the first of them.
     digesting: Option<Digesting>,
     usage: Usage,
+    invited: Invited,
     bans: BTreeMap<Target, BanRecord>,
     changes: Vec<Change>,
 }
@@ -319,6 +324,7 @@ impl Index {
             last_claim: 0,
             digesting: None,
             usage: Usage::default(),
+            invited: Invited::default(),
             bans: BTreeMap::new(),
             changes: Vec::new(),
         }

@@ -58,11 +58,12 @@ impl Index {
     /// A peer connects. What it had shared counts again at once if the digest matches.
     ///
     /// # Errors
-    /// [`Refusal`] for who is banned or just being forgotten, and for a new key when the tracker knows too
+    /// [`Refusal`] for who is banned, not invited where that is needed, or just being forgotten, and for a new key when the tracker knows too
     /// many peers, in all or of that address group.
     pub fn arrive(&mut self, now_ms: u64, arrival: Arrival) -> Result<Arrived, Refusal> {
         let group = AddrGroup::of(arrival.observed);
         self.check_ban(arrival.peer, group)?;
+        self.check_invited(&arrival.peer)?;
         self.check_forgetting(arrival.peer)?;
         if !self.by_key.contains_key(&arrival.peer) {
             self.check_new_key(now_ms, group)?;

@@ -35,6 +35,12 @@ impl Index {
         peer.is_some_and(|peer| peer.session().is_some())
     }
 
+    /// What a peer calls itself, if it is known.
+    pub fn nick_of(&self, peer: &PeerId) -> Option<&str> {
+        let peer = self.by_key.get(peer).and_then(|peer| self.peers.get(*peer))?;
+        Some(&peer.nick)
+    }
+
     /// A peer has other addresses in its own network. Returns how many entries that takes.
     pub fn has_moved(&mut self, session: SessionId, local: Vec<SocketAddr>) -> usize {
         let Some(peer) = self.session_peer(session) else { return 0 };

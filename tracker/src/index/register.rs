@@ -23,7 +23,7 @@ impl Index {
     /// list goes on while `more` is set. Returns how many entries were touched.
     ///
     /// # Errors
-    /// [`Refusal`] for impossible claims, too many files or a replaced session.
+    /// [`Refusal`] for impossible claims, too many files, what the peer has no right to share, or a replaced session.
     pub fn register(
         &mut self,
         now_ms: u64,
@@ -35,6 +35,7 @@ impl Index {
         files.iter().try_for_each(check_claim)?;
         let ids: Vec<ContentId> = files.iter().map(|meta| meta.descriptor.id()).collect();
         let peer = self.session_peer(session).ok_or_else(replaced)?;
+        self.check_right(peer, files, &ids)?;
         self.check_shares(self.peers.get(peer).ok_or_else(replaced)?, files, &ids, full)?;
         self.come_back(session)?;
         let owner = self.peers.get_mut(peer).ok_or_else(replaced)?;
@@ -59,6 +60,22 @@ impl Index {
         }
         let looked = if more { 0 } else { self.finish_list(peer) };
         Ok(files.len().saturating_add(looked))
+    }
+
+    /// Who may only read registers what others have registered.
+    fn check_right(&self, peer: u32, files: &[FileMeta], ids: &[ContentId]) -> Result<(), Refusal> {
+        let owner = self.peers.get(peer).ok_or_else(replaced)?;
+        if !self.reads_only(&owner.id) {
+            return Ok(());
+        }
+        let new = files.iter().zip(ids).find(|(_, id)| self.row_of(id).is_none());
+        new.map_or(Ok(()), |(meta, _)| {
+            let text = format!(
+                "{}: you may read here, not share; ask the network's owner for an invitation to share",
+                short(&meta.name)
+            );
+            Err(Refusal::new(Code::NotPermitted, text))
+        })
     }
 
     /// A peer no longer has these: neither as shares nor in part.

@@ -45,6 +45,7 @@ impl Index {
         for (id, record) in saved.names {
             index.restore_names(id, record);
         }
+        index.invited.restore(saved.members, saved.invites);
         index.bans.extend(saved.bans);
         index.sweep(now_ms);
         index

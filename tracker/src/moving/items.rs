@@ -20,6 +20,8 @@ const SHARE: u8 = 6;
 const BAN: u8 = 7;
 /// The last one: how many there were before it.
 const END: u8 = 8;
+const MEMBER: u8 = 9;
+const INVITE: u8 = 10;
 /// Longest item: records are a name and some numbers, a list of hosts has 1 KiB.
 const MAX_ITEM: u32 = 16 * 1024;
 
@@ -70,12 +72,20 @@ pub(crate) fn records(changes: &[Change]) -> Vec<u8> {
                     &[&[saturate::<u8>(target.len())], &target, &pack::encode(ban)],
                 );
             }
+            Change::Member(id, member) => {
+                item(&mut out, MEMBER, &[id.as_bytes(), &pack::encode(member)]);
+            }
+            Change::Invite(number, invite) => {
+                item(&mut out, INVITE, &[&number.to_be_bytes(), &pack::encode(invite)]);
+            }
             // Peers say them again.
             Change::Names(..)
             | Change::NamesGone(_)
             | Change::FileGone(_)
             | Change::PeerGone(_)
             | Change::ShareGone(..)
+            | Change::MemberGone(_)
+            | Change::InviteGone(_)
             | Change::BanGone(_) => {}
         }
     }
@@ -167,6 +177,14 @@ impl Luggage {
                 let (id, name) = rest.split_first_chunk::<ID_LEN>()?;
                 let (peer, id) = (PeerId::from_bytes(*peer), ContentId::from_bytes(*id));
                 self.saved.shares.push((peer, id, named(name)?));
+            }
+            MEMBER => {
+                let (id, member) = body.split_first_chunk::<ID_LEN>()?;
+                self.saved.members.push((PeerId::from_bytes(*id), unpack(member)?));
+            }
+            INVITE => {
+                let (number, invite) = body.split_first_chunk::<8>()?;
+                self.saved.invites.push((u64::from_be_bytes(*number), unpack(invite)?));
             }
             BAN => {
                 let (len, rest) = body.split_first()?;

@@ -20,7 +20,7 @@ use crate::control::{self, ControlError};
 use crate::record::Saved;
 use crate::state::{
     HOSTS_FILE, IDENTITY_FILE, JOIN_FILE, SECRET_FILE, STORE_FILE, StartError, make_private,
-    put_private,
+    put_private, read_join,
 };
 use crate::store::{MetaStore as _, RedbStore, StoreError, sync_folder};
 use items::Luggage;
@@ -106,6 +106,8 @@ pub struct Moved {
     pub records: u64,
     /// Bans that only the folder had, and that are kept.
     pub kept_bans: usize,
+    /// Whether it may be a network by invitation: there are members, or invitations.
+    pub has_members: bool,
     /// Files of another tracker that were put aside, under these names.
     pub aside: Vec<PathBuf>,
 }
@@ -122,7 +124,7 @@ pub async fn export(state_dir: &Path, file: &Path, with: &Passphrase) -> Result<
     let identity = Identity::load_or_create(&key_file).map_err(StartError::from)?;
     let luggage = Luggage {
         key,
-        secret: small(&state_dir.join(SECRET_FILE))?,
+        secret: secret_in_force(state_dir)?,
         hosts: small(&state_dir.join(HOSTS_FILE))?.map(|hosts| hosts.to_vec()),
         saved: Saved::default(),
     };
@@ -148,7 +150,18 @@ pub async fn export(state_dir: &Path, file: &Path, with: &Passphrase) -> Result<
     })?;
     sync_folder(file).map_err(in_file)?;
     let (key, has_secret) = (identity.peer_id(), luggage.secret.is_some());
-    Ok(Moved { key, has_secret, records, kept_bans: 0, aside: Vec::new() })
+    Ok(Moved { key, has_secret, has_members: false, records, kept_bans: 0, aside: Vec::new() })
+}
+
+/// The secret that was needed to join when a tracker started here last: it may have come from elsewhere (`--secret-file`, a
+/// peer that hosts), and one that is kept from earlier may not be in force. The join string says it.
+fn secret_in_force(state_dir: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, MoveError> {
+    match read_join(state_dir) {
+        Ok(join) => Ok(join
+            .secret()
+            .map(|secret| Zeroizing::new(format!("{}\n", secret.expose()).into_bytes()))),
+        Err(_) => small(&state_dir.join(SECRET_FILE)),
+    }
 }
 
 async fn write(
@@ -232,6 +245,7 @@ pub fn import(
             luggage.saved.bans.extend(only_here);
         }
     }
+    let has_members = !luggage.saved.members.is_empty() || !luggage.saved.invites.is_empty();
     let records = replace(&store_file, std::mem::take(&mut luggage.saved))?;
     drop(present);
     let put = |name: &str, bytes: &[u8]| put_private(&state_dir.join(name), bytes).map_err(folder);
@@ -243,7 +257,8 @@ pub fn import(
     }
     // Last: a folder without it is of no tracker yet.
     put(IDENTITY_FILE, &luggage.key)?;
-    Ok(Moved { key: brought, has_secret: luggage.secret.is_some(), records, kept_bans, aside })
+    let has_secret = luggage.secret.is_some();
+    Ok(Moved { key: brought, has_secret, has_members, records, kept_bans, aside })
 }
 
 /// Puts a store with these records in the place of the one that is there.

@@ -129,7 +129,11 @@ async fn serve_admitted(
     let port = hello.port;
     let outbox = Outbox::new();
     let place = Place { observed, via, exporter };
-    let mut session = match Session::begin(shared, entrance, peer, place, hello, version, &outbox) {
+    let begun =
+        Box::pin(handshake::check_invited(shared, (peer, observed.ip()), &hello, &exporter))
+            .await
+            .and_then(|()| Session::begin(shared, entrance, peer, place, hello, version, &outbox));
+    let mut session = match begun {
         Ok(session) => session,
         Err(Refusal { code, text, retry_ms }) => {
             outbox.push(&Reply::Error { q: 0, code, text: clip(&text), retry_ms });
@@ -212,6 +216,8 @@ struct Session<'a> {
     told_interval: u32,
     /// [`Shared::jumps`] when the peer was last welcomed.
     told_jumps: u64,
+    /// [`Shared::revoked_version`] of the list that the peer was last told.
+    told_revoked: u64,
     /// The port at which its router lets others in, by its word.
     outside: Option<u16>,
 }
@@ -291,6 +297,7 @@ impl<'a> Session<'a> {
             ignored: 0,
             told_interval: shared.have_interval_ms.load(Ordering::Relaxed),
             told_jumps: shared.jumps.load(Ordering::Relaxed),
+            told_revoked: 0,
             outside: named_outside(&hello.local, place.observed.ip()),
         };
         session.charge(Work::Touched, touched);
@@ -367,6 +374,7 @@ impl<'a> Session<'a> {
                 self.told_jumps = jumps;
                 self.renew();
             }
+            self.tell_revoked();
             let Self { id, rng, .. } = self;
             let Some(delta) = self.shared.with_index(|index| index.next_push(*id, rng)) else {
                 self.has_news = false;
@@ -383,6 +391,17 @@ impl<'a> Session<'a> {
             }
         }
         self.shared.metrics.skipped_pushes.add(1);
+    }
+
+    /// Whom nobody should talk to any more, if the peer does not know that yet.
+    fn tell_revoked(&mut self) {
+        let version = self.shared.revoked_version();
+        if self.told_revoked != version {
+            self.told_revoked = version;
+            if let Some(signed) = self.shared.revoked() {
+                self.outbox.push(&Reply::Revoked { signed: signed.to_vec() });
+            }
+        }
     }
 
     fn push_pace(&mut self) {
@@ -481,6 +500,7 @@ impl<'a> Session<'a> {
             spread_ms: Some(self.shared.spread_ms.load(Ordering::Relaxed)),
             lists_members: true,
             looks_inside: true,
+            read_only: self.shared.with_index(|index| index.is_read_only(self.id)),
             other_family: Some(self.entrance.other_family(self.place.via)),
             relays: self.shared.relay.is_some(),
             hosts: self.shared.hosts.get().cloned(),

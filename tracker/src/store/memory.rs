@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use common::id::{ContentId, PeerId};
 
 use super::{MetaStore, StoreError};
-use crate::record::{BanRecord, Change, FileRecord, NamesRecord, PeerRecord, Saved, Target};
+use crate::record::{
+    BanRecord, Change, FileRecord, InviteRecord, MemberRecord, NamesRecord, PeerRecord, Saved,
+    Target,
+};
 
 /// Keeps records in memory.
 #[derive(Debug, Clone, Default)]
@@ -14,6 +17,8 @@ pub struct MemoryStore {
     peers: BTreeMap<PeerId, PeerRecord>,
     shares: BTreeMap<(PeerId, ContentId), Box<str>>,
     names: BTreeMap<ContentId, NamesRecord>,
+    members: BTreeMap<PeerId, MemberRecord>,
+    invites: BTreeMap<u64, InviteRecord>,
     bans: BTreeMap<Target, BanRecord>,
 }
 
@@ -28,6 +33,8 @@ impl MetaStore for MemoryStore {
                 .map(|((peer, id), name)| (*peer, *id, name.clone()))
                 .collect(),
             names: self.names.iter().map(|(id, record)| (*id, record.clone())).collect(),
+            members: self.members.iter().map(|(id, member)| (*id, member.clone())).collect(),
+            invites: self.invites.iter().map(|(n, invite)| (*n, invite.clone())).collect(),
             bans: self.bans.iter().map(|(target, ban)| (*target, ban.clone())).collect(),
         })
     }
@@ -43,6 +50,10 @@ impl MetaStore for MemoryStore {
                 Change::ShareGone(peer, id) => drop(self.shares.remove(&(peer, id))),
                 Change::Names(id, record) => drop(self.names.insert(id, record)),
                 Change::NamesGone(id) => drop(self.names.remove(&id)),
+                Change::Member(id, member) => drop(self.members.insert(id, member)),
+                Change::MemberGone(id) => drop(self.members.remove(&id)),
+                Change::Invite(number, invite) => drop(self.invites.insert(number, invite)),
+                Change::InviteGone(number) => drop(self.invites.remove(&number)),
                 Change::Ban(target, ban) => drop(self.bans.insert(target, ban)),
                 Change::BanGone(target) => drop(self.bans.remove(&target)),
             }

@@ -8,7 +8,7 @@ use common::names::check_component;
 use serde::de::DeserializeOwned;
 
 use super::damage::guarded;
-use super::tables::{BANS, FILES, NAMES, PEERS, SHARES};
+use super::tables::{BANS, FILES, INVITES, MEMBERS, NAMES, PEERS, SHARES};
 use crate::record::{FileRecord, Saved, Target};
 
 /// Why something could not be read.
@@ -57,7 +57,8 @@ pub(super) struct Salvaged {
 
 pub(super) fn read_all(db: &dyn ReadableDatabase) -> Result<Saved, ReadError> {
     let mut saved = Saved::default();
-    let readers: [Reader; 5] = [read_bans, read_peers, read_files, read_shares, read_names];
+    let readers: [Reader; 6] =
+        [read_bans, read_admitted, read_peers, read_files, read_shares, read_names];
     readers.iter().try_for_each(|read| read(db, &mut saved, &mut Bad::Stop))?;
     Ok(saved)
 }
@@ -72,7 +73,8 @@ pub(super) fn salvage(path: &Path, db: &dyn ReadableDatabase) -> Salvaged {
         let whole = guarded(path, || Ok(read(db, &mut saved, &mut bad).is_ok())).unwrap_or(false);
         whole && matches!(bad, Bad::Skip(0))
     };
-    let all_bans = read(read_bans);
+    // Nor does anybody say again who was invited.
+    let all_bans = read(read_bans) & read(read_admitted);
     for of_peers in [read_peers as Reader, read_files, read_shares, read_names] {
         // They say it again.
         let _ = read(of_peers);
@@ -147,6 +149,33 @@ fn read_names(
         let (key, value) = item?;
         let record = unpack(value.value())
             .map(|record| saved.names.push((ContentId::from_bytes(*key.value()), record)));
+        bad.meet(record)?;
+    }
+    Ok(())
+}
+
+fn read_admitted(
+    db: &dyn ReadableDatabase,
+    saved: &mut Saved,
+    bad: &mut Bad,
+) -> Result<(), ReadError> {
+    let txn = db.begin_read()?;
+    // Both are made together.
+    let members = match txn.open_table(MEMBERS) {
+        Ok(members) => members,
+        Err(::redb::TableError::TableDoesNotExist(_)) => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    for item in members.iter()? {
+        let (key, value) = item?;
+        let record = unpack(value.value())
+            .map(|record| saved.members.push((PeerId::from_bytes(*key.value()), record)));
+        bad.meet(record)?;
+    }
+    for item in txn.open_table(INVITES)?.iter()? {
+        let (number, value) = item?;
+        let record =
+            unpack(value.value()).map(|record| saved.invites.push((number.value(), record)));
         bad.meet(record)?;
     }
     Ok(())

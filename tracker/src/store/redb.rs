@@ -14,9 +14,9 @@ use serde::Serialize;
 
 use super::damage::{clear_unborn, close, guarded, put_back, set_aside, sync_folder};
 use super::read::{ReadError, Salvaged, read_all, salvage};
-use super::tables::{BANS, FILES, META, NAMES, PEERS, SHARES};
+use super::tables::{BANS, FILES, INVITES, MEMBERS, META, NAMES, PEERS, SHARES};
 use super::{MetaStore, StoreError};
-use crate::record::{BanRecord, Change, Saved, Target};
+use crate::record::{BanRecord, Change, InviteRecord, MemberRecord, Saved, Target};
 
 /// Format of the tables and records.
 const SCHEMA: u64 = 1;
@@ -33,8 +33,8 @@ pub struct RedbStore {
     path: PathBuf,
     /// `None` after a failed write: redb wants to be opened anew then.
     db: Option<Opened>,
-    /// All bans, once they were read: peers say again what they share, but nobody says again who is banned.
-    bans: Option<BTreeMap<Target, BanRecord>>,
+    /// Once it was read: peers say again what they share, but nobody says again who is banned or was invited.
+    kept: Option<Kept>,
 }
 
 #[derive(Debug)]
@@ -42,6 +42,47 @@ struct Opened {
     db: Database,
     /// The same open file as redb's.
     file: File,
+}
+
+/// What only the operator has said.
+#[derive(Debug, Clone)]
+struct Kept {
+    members: BTreeMap<PeerId, MemberRecord>,
+    invites: BTreeMap<u64, InviteRecord>,
+    bans: BTreeMap<Target, BanRecord>,
+}
+
+impl Kept {
+    fn of(saved: &Saved) -> Self {
+        Self {
+            members: saved.members.iter().cloned().collect(),
+            invites: saved.invites.iter().cloned().collect(),
+            bans: saved.bans.iter().cloned().collect(),
+        }
+    }
+
+    fn put_into(&self, saved: &mut Saved) {
+        let Self { members, invites, bans } = self.clone();
+        saved.members = members.into_iter().collect();
+        saved.invites = invites.into_iter().collect();
+        saved.bans = bans.into_iter().collect();
+    }
+
+    fn note(&mut self, changes: &[Change]) {
+        for change in changes {
+            match change {
+                Change::Member(id, member) => drop(self.members.insert(*id, member.clone())),
+                Change::MemberGone(id) => drop(self.members.remove(id)),
+                Change::Invite(number, invite) => {
+                    drop(self.invites.insert(*number, invite.clone()))
+                }
+                Change::InviteGone(number) => drop(self.invites.remove(number)),
+                Change::Ban(target, ban) => drop(self.bans.insert(*target, ban.clone())),
+                Change::BanGone(target) => drop(self.bans.remove(target)),
+                _ => {}
+            }
+        }
+    }
 }
 
 /// An error, and what was open when it came.
@@ -65,7 +106,7 @@ impl RedbStore {
     /// # Errors
     /// [`StoreError`].
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let mut store = Self { path: path.to_owned(), db: None, bans: None };
+        let mut store = Self { path: path.to_owned(), db: None, kept: None };
         if let Err(broken) = store.reopen() {
             store.begin_anew(broken)?;
         }
@@ -133,15 +174,15 @@ impl RedbStore {
         };
         close(db);
         let Salvaged { mut saved, all_bans } = salvaged;
-        if let Some(bans) = &self.bans {
-            saved.bans = bans.iter().map(|(target, ban)| (*target, ban.clone())).collect();
+        if let Some(known) = &self.kept {
+            known.put_into(&mut saved);
         }
         let aside = set_aside(&self.path, &file)?;
         let kept = saved.clone().into_changes();
-        let bans = if self.bans.is_some() || all_bans {
-            "all bans are kept"
+        let bans = if self.kept.is_some() || all_bans {
+            "all bans and members are kept"
         } else {
-            "BANS MAY BE MISSING: compare what `tracker bans` says with your own list"
+            "BANS AND MEMBERS MAY BE MISSING: compare what `tracker bans` and `tracker members` say with your own lists"
         };
         tracing::error!(
             "{damage}. It is kept as {}, and a new one begun with {} records that could be read; peers register again by themselves; {bans}",
@@ -159,17 +200,6 @@ impl RedbStore {
             return Err(error);
         }
         Ok(saved)
-    }
-
-    fn note_bans(&mut self, changes: &[Change]) {
-        let Some(bans) = &mut self.bans else { return };
-        for change in changes {
-            match change {
-                Change::Ban(target, ban) => drop(bans.insert(*target, ban.clone())),
-                Change::BanGone(target) => drop(bans.remove(target)),
-                _ => {}
-            }
-        }
     }
 }
 
@@ -189,7 +219,7 @@ impl MetaStore for RedbStore {
             })
         });
         let saved = loaded.or_else(|broken| self.begin_anew(broken))?;
-        self.bans = Some(saved.bans.iter().cloned().collect());
+        self.kept = Some(Kept::of(&saved));
         Ok(saved)
     }
 
@@ -203,7 +233,9 @@ impl MetaStore for RedbStore {
             self.begin_anew(broken)?;
             self.with(write).map_err(Broken::give_up)?;
         }
-        self.note_bans(changes);
+        if let Some(kept) = &mut self.kept {
+            kept.note(changes);
+        }
         Ok(())
     }
 }
@@ -274,6 +306,8 @@ struct Tables<'txn> {
     peers: Table<'txn, &'static [u8; ID_LEN], &'static [u8]>,
     shares: Table<'txn, &'static [u8; 2 * ID_LEN], &'static str>,
     names: Table<'txn, &'static [u8; ID_LEN], &'static [u8]>,
+    members: Table<'txn, &'static [u8; ID_LEN], &'static [u8]>,
+    invites: Table<'txn, u64, &'static [u8]>,
     bans: Table<'txn, &'static [u8], &'static [u8]>,
 }
 
@@ -284,6 +318,8 @@ impl<'txn> Tables<'txn> {
             peers: txn.open_table(PEERS)?,
             shares: txn.open_table(SHARES)?,
             names: txn.open_table(NAMES)?,
+            members: txn.open_table(MEMBERS)?,
+            invites: txn.open_table(INVITES)?,
             bans: txn.open_table(BANS)?,
         })
     }
@@ -306,6 +342,14 @@ impl<'txn> Tables<'txn> {
                 self.names.insert(id.as_bytes(), pack(record).as_slice())?;
             }
             Change::NamesGone(id) => drop(self.names.remove(id.as_bytes())?),
+            Change::Member(id, member) => {
+                self.members.insert(id.as_bytes(), pack(member).as_slice())?;
+            }
+            Change::MemberGone(id) => drop(self.members.remove(id.as_bytes())?),
+            Change::Invite(number, invite) => {
+                self.invites.insert(*number, pack(invite).as_slice())?;
+            }
+            Change::InviteGone(number) => drop(self.invites.remove(*number)?),
             Change::Ban(target, ban) => {
                 self.bans.insert(target.to_bytes().as_slice(), pack(ban).as_slice())?;
             }
@@ -324,7 +368,9 @@ fn place(change: &Change) -> (u8, &[u8], &[u8]) {
             (2, peer.as_bytes(), id.as_bytes())
         }
         Change::Names(id, _) | Change::NamesGone(id) => (3, id.as_bytes(), &[]),
-        Change::Ban(..) | Change::BanGone(_) => (4, &[], &[]),
+        Change::Member(id, _) | Change::MemberGone(id) => (4, id.as_bytes(), &[]),
+        Change::Invite(..) | Change::InviteGone(_) => (5, &[], &[]),
+        Change::Ban(..) | Change::BanGone(_) => (6, &[], &[]),
     }
 }
 
@@ -382,7 +428,7 @@ mod tests {
     fn ban(n: u8) -> (Target, BanRecord) {
         (
             Target::Key(PeerId::from_bytes([n; ID_LEN])),
-            BanRecord { reason: "spam".into(), since: 1 },
+            BanRecord { reason: "spam".into(), since: 1, revoked: false },
         )
     }
 

@@ -43,7 +43,7 @@ impl Drop for Program {
 }
 
 /// What a command says, and how it ends.
-async fn say(state: &Path, args: &[&str]) -> (i32, String, String) {
+pub(crate) async fn say(state: &Path, args: &[&str]) -> (i32, String, String) {
     let mut command = tracker(state);
     command.args(args).stdin(Stdio::null());
     let run = tokio::task::spawn_blocking(move || command.output().unwrap());
@@ -52,7 +52,7 @@ async fn say(state: &Path, args: &[&str]) -> (i32, String, String) {
     (status.code().unwrap(), text(stdout), text(stderr))
 }
 
-async fn must_say(state: &Path, args: &[&str]) -> String {
+pub(crate) async fn must_say(state: &Path, args: &[&str]) -> String {
     let (code, out, err) = say(state, args).await;
     assert_eq!(code, 0, "{args:?}: {err}");
     out

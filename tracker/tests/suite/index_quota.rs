@@ -431,8 +431,7 @@ fn s5_a_store_of_an_older_tracker_keeps_its_rows_for_weeks() {
             PeerRecord { nick: String::new(), last_seen: NOW / 1000, group: None },
         )],
         shares: vec![(key(1), id(&share), "old".into())],
-        names: vec![],
-        bans: vec![],
+        ..Saved::default()
     };
     let mut index = Index::restore(Limits::default(), saved, NOW);
     index.tick(NOW + 25 * HOUR);
@@ -450,8 +449,7 @@ fn s5_after_a_crash_who_was_connected_for_weeks_has_a_day_to_come_back() {
         files: vec![(id(&share), record(&share))],
         peers: vec![(key(1), PeerRecord { nick: String::new(), last_seen, group: None })],
         shares: vec![(key(1), id(&share), "old".into())],
-        names: vec![],
-        bans: vec![],
+        ..Saved::default()
     };
     let files_at = |limits: Limits, hours: &[u64]| {
         let mut index = Index::restore(limits, saved.clone(), NOW);

@@ -25,6 +25,7 @@ mod index_model;
 mod index_quota;
 mod index_rules;
 mod inside;
+mod invited;
 mod members;
 mod metrics;
 mod moving;

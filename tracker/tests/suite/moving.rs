@@ -12,7 +12,9 @@ use common::identity::Identity;
 use common::join::JoinString;
 use common::net::AddrGroup;
 use tracker::moving::{MoveError, Passphrase, export, import};
-use tracker::record::{BanRecord, Change, FileRecord, PeerRecord, Saved, Target};
+use tracker::record::{
+    BanRecord, Change, FileRecord, InviteRecord, MemberRecord, PeerRecord, Saved, Target,
+};
 use tracker::store::{MetaStore as _, RedbStore, StoreError};
 
 use crate::program::{Program, tracker};
@@ -34,7 +36,7 @@ fn ban(n: u8) -> (Target, BanRecord) {
         1 => Target::Address(AddrGroup::of(IpAddr::from([192, 0, 2, n]))),
         _ => Target::Address(AddrGroup::of(IpAddr::from([0x2001, 0xdb8, 0, n.into(), 0, 0, 0, 1]))),
     };
-    (target, BanRecord { reason: "spam 日本".to_owned(), since: n.into() })
+    (target, BanRecord { reason: "spam 日本".to_owned(), since: n.into(), revoked: false })
 }
 
 /// Some of each kind of record.
@@ -58,6 +60,18 @@ fn saved(count: u8) -> Saved {
         saved.peers.push((peer, PeerRecord { nick: format!("p{n}"), last_seen: 7, group }));
         saved.shares.push((peer, descriptor.id(), "日本".into()));
         saved.bans.push(ban(n));
+        let member = MemberRecord { name: format!("m{n}"), since: 5, may_share: n % 2 == 0 };
+        saved.members.push((peer, member));
+        let (name, secret) = (String::new(), "0123456789abcdef".to_owned());
+        let invite = InviteRecord {
+            name,
+            secret,
+            uses: Some(n.into()),
+            until: None,
+            since: 6,
+            may_share: true,
+        };
+        saved.invites.push((n.into(), invite));
     }
     sorted(saved)
 }
@@ -66,6 +80,8 @@ fn sorted(mut saved: Saved) -> Saved {
     saved.files.sort_by_key(|(id, _)| *id.as_bytes());
     saved.peers.sort_by_key(|(id, _)| *id.as_bytes());
     saved.shares.sort_by_key(|(peer, id, _)| (*peer.as_bytes(), *id.as_bytes()));
+    saved.members.sort_by_key(|(id, _)| *id.as_bytes());
+    saved.invites.sort_by_key(|(number, _)| *number);
     saved.bans.sort_by_key(|(target, _)| target.to_bytes());
     saved
 }
@@ -83,6 +99,37 @@ fn stored(dir: &Path) -> Saved {
 }
 
 #[tokio::test]
+async fn b2_the_secret_that_is_in_force_is_exported_wherever_it_came_from() {
+    let dir = tempfile::tempdir().unwrap();
+    let with = passphrase(PASSPHRASE);
+    for (n, (kept, in_force, wanted)) in [
+        // From a file elsewhere, or of a peer that hosts: none is kept in the folder.
+        (None, Some("horse battery staple"), Some("horse battery staple")),
+        (Some("of an earlier start"), Some("horse battery staple"), Some("horse battery staple")),
+        // The network was opened since.
+        (Some("of an earlier start"), None, None),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let [from, to, file] =
+            ["from", "to", "file"].map(|name| dir.path().join(format!("{name}{n}")));
+        let key = folder(&from, Saved::default());
+        if let Some(kept) = kept {
+            std::fs::write(from.join("network.secret"), kept).unwrap();
+        }
+        let secret = in_force.map(|text| text.parse().unwrap());
+        let join = JoinString::new(key, "tracker.lab", 7420, secret).unwrap();
+        tracker::keep_join(&from, &join).unwrap();
+        export(&from, &file, &with).await.unwrap();
+        let moved = import(&to, &file, &with, false).unwrap();
+        assert_eq!(moved.has_secret, wanted.is_some());
+        let brought = std::fs::read_to_string(to.join("network.secret")).ok();
+        assert_eq!(brought.as_deref().map(str::trim), wanted);
+    }
+}
+
+#[tokio::test]
 async fn b2_a_folder_holds_after_an_import_what_was_exported() {
     let dir = tempfile::tempdir().unwrap();
     let [from, to, file] = ["from", "to/deep", "file"].map(|name| dir.path().join(name));
@@ -90,13 +137,13 @@ async fn b2_a_folder_holds_after_an_import_what_was_exported() {
     std::fs::write(from.join("network.secret"), "a secret of the network\n").unwrap();
     let with = passphrase(PASSPHRASE);
     let moved = export(&from, &file, &with).await.unwrap();
-    assert_eq!((moved.key, moved.has_secret, moved.records), (key, true, 160));
+    assert_eq!((moved.key, moved.has_secret, moved.records), (key, true, 240));
     assert_eq!(mode(&file), 0o600);
     let again = export(&from, &file, &with).await.unwrap_err();
     assert!(matches!(again, MoveError::Exists(_)), "{again}");
 
     let moved = import(&to, &file, &with, false).unwrap();
-    assert_eq!((moved.key, moved.records, moved.kept_bans), (key, 160, 0));
+    assert_eq!((moved.key, moved.records, moved.kept_bans), (key, 240, 0));
     assert_eq!(stored(&to), saved(40));
     for name in ["tracker.key", "network.secret"] {
         assert_eq!(std::fs::read(to.join(name)).unwrap(), std::fs::read(from.join(name)).unwrap());

@@ -8,7 +8,10 @@ use common::id::{ContentId, PeerId};
 use common::net::AddrGroup;
 use proptest::prelude::*;
 use redb::ReadableDatabase as _;
-use tracker::record::{BanRecord, Change, FileRecord, NamesRecord, PeerRecord, Saved, Target};
+use tracker::record::{
+    BanRecord, Change, FileRecord, InviteRecord, MemberRecord, NamesRecord, PeerRecord, Saved,
+    Target,
+};
 use tracker::store::{MemoryStore, MetaStore, RedbStore, StoreError};
 
 fn file(n: u8, name: &str) -> (ContentId, FileRecord) {
@@ -37,7 +40,7 @@ fn group(n: u8) -> AddrGroup {
 
 fn ban(n: u8, reason: &str) -> (Target, BanRecord) {
     let target = if n < 2 { Target::Key(peer(n)) } else { Target::Address(group(n)) };
-    (target, BanRecord { reason: reason.to_owned(), since: n.into() })
+    (target, BanRecord { reason: reason.to_owned(), since: n.into(), revoked: false })
 }
 
 fn names(n: u8, grams: u32) -> NamesRecord {
@@ -70,6 +73,10 @@ fn change() -> impl Strategy<Value = Change> {
             Change::Ban(target, ban)
         }),
         (0u8..4).prop_map(|n| Change::BanGone(ban(n, "").0)),
+        (0u8..4, "[a-z]{0,3}").prop_map(|(n, name)| Change::Member(peer(n), member(&name))),
+        (0u8..4).prop_map(|n| Change::MemberGone(peer(n))),
+        (0u64..4, any::<u32>()).prop_map(|(n, uses)| Change::Invite(n, invite(uses))),
+        (0u64..4).prop_map(Change::InviteGone),
     ]
 }
 
@@ -78,8 +85,25 @@ fn sorted(mut saved: Saved) -> Saved {
     saved.peers.sort_by_key(|(id, _)| *id);
     saved.shares.sort();
     saved.names.sort_by_key(|(id, _)| *id);
+    saved.members.sort_by_key(|(id, _)| *id);
+    saved.invites.sort_by_key(|(number, _)| *number);
     saved.bans.sort_by_key(|(target, _)| *target);
     saved
+}
+
+fn member(name: &str) -> MemberRecord {
+    MemberRecord { name: name.to_owned(), since: 4, may_share: name.len() % 2 == 1 }
+}
+
+fn invite(uses: u32) -> InviteRecord {
+    InviteRecord {
+        name: "x".to_owned(),
+        secret: "0123456789abcdef".to_owned(),
+        uses: Some(uses),
+        until: uses.is_multiple_of(2).then_some(9),
+        since: 3,
+        may_share: true,
+    }
 }
 
 /// What every store must do. `reopen` makes a store on what the last one left.
@@ -97,6 +121,9 @@ fn contract(mut reopen: impl FnMut(Option<Box<dyn MetaStore>>) -> Box<dyn MetaSt
         share("uno"),
         Change::Names(a, names(9, 8)),
         Change::Names(a, names(3, 7)),
+        Change::Member(peer(2), member("ada")),
+        Change::Invite(7, invite(2)),
+        Change::Invite(7, invite(1)),
         Change::Ban(banned, why.clone()),
     ];
     store.apply(&changes).unwrap();
@@ -105,6 +132,8 @@ fn contract(mut reopen: impl FnMut(Option<Box<dyn MetaStore>>) -> Box<dyn MetaSt
         peers: vec![(peer(1), known)],
         shares: vec![(peer(1), a, "uno".into())],
         names: vec![(a, names(3, 7))],
+        members: vec![(peer(2), member("ada"))],
+        invites: vec![(7, invite(1))],
         bans: vec![(banned, why)],
     };
     assert_eq!(store.load().unwrap(), want, "the last change of a key counts");
@@ -118,6 +147,8 @@ fn contract(mut reopen: impl FnMut(Option<Box<dyn MetaStore>>) -> Box<dyn MetaSt
         Change::FileGone(a),
         Change::NamesGone(a),
         Change::PeerGone(peer(1)),
+        Change::MemberGone(peer(2)),
+        Change::InviteGone(7),
         Change::BanGone(banned),
     ];
     store.apply(&gone).unwrap();

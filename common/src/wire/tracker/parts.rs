@@ -99,6 +99,9 @@ pub struct Welcome {
     /// [`Request::GiveNames`](super::Request::GiveNames) and [`Request::Find`](super::Request::Find) are understood.
     #[serde(rename = "fi", default, skip_serializing_if = "std::ops::Not::not")]
     pub looks_inside: bool,
+    /// Whether the peer may register nothing but what others have registered: it has no right to share.
+    #[serde(rename = "ro", default, skip_serializing_if = "std::ops::Not::not")]
+    pub read_only: bool,
 }
 
 /// What is registered about a content.

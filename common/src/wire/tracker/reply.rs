@@ -15,6 +15,7 @@ use crate::limits::{
     MAX_REGISTER, MAX_TEXT,
 };
 use crate::relay::Token;
+use crate::revoked::MAX_REVOKED_LEN;
 
 /// Tracker to peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -154,6 +155,12 @@ pub enum Reply {
         /// Milliseconds from the moment in which this was sent until both call.
         wait_ms: u16,
     },
+    /// Push: keys that are let in no more, and whom nobody in the network should talk to ([`crate::revoked`]). It takes the
+    /// place of the list before. Older peers skip this.
+    Revoked {
+        /// As the tracker signed it.
+        signed: Vec<u8>,
+    },
     /// Push: the tracker is going away; reconnect after this many milliseconds.
     Goaway {
         /// Milliseconds to wait.
@@ -273,6 +280,12 @@ struct PunchBody {
 }
 
 #[derive(Serialize, Deserialize)]
+struct SignedBody {
+    #[serde(with = "serde_bytes")]
+    s: Vec<u8>,
+}
+
+#[derive(Serialize, Deserialize)]
 struct MillisBody {
     d: u32,
 }
@@ -309,6 +322,7 @@ impl Reply {
             Self::Dial { .. } => 0x56 | IGNORABLE,
             Self::Relay { .. } => 0x57 | IGNORABLE,
             Self::Punch { .. } => 0x58 | IGNORABLE,
+            Self::Revoked { .. } => 0x59 | IGNORABLE,
         }
     }
 
@@ -359,6 +373,7 @@ impl Reply {
             Self::Punch { id, who, wait_ms } => {
                 pack::encode(&PunchBody { i: *id, s: who.clone(), d: *wait_ms })
             }
+            Self::Revoked { signed } => pack::encode(&SignedBody { s: signed.clone() }),
             Self::Resend { ids } => pack::encode(&IdsBody { q: 0, c: false, i: ids.clone() }),
             Self::Error { q, code, text, retry_ms } => {
                 let e = (*code).into();
@@ -439,6 +454,11 @@ impl Reply {
                 let PunchBody { i, s, d } = pack::decode("Punch", body)?;
                 check_source(&s)?;
                 Self::Punch { id: i, who: s, wait_ms: d }
+            }
+            0xd9 => {
+                let SignedBody { s } = pack::decode("Revoked", body)?;
+                bounded(s.len() <= MAX_REVOKED_LEN, "Revoked", "list")?;
+                Self::Revoked { signed: s }
             }
             other if other & IGNORABLE != 0 => return Ok(None),
             other => return Err(WireError::UnknownType(other)),

@@ -66,6 +66,7 @@ pub(super) fn welcome(epoch: u64, share_ok: bool) -> Welcome {
         heartbeat_s: 30,
         have_interval_ms: 50,
         share_ok,
+        read_only: false,
         spread_ms: None,
         lists_members: true,
         other_family: None,
