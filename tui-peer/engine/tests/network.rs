@@ -5,6 +5,8 @@
 mod early;
 #[path = "network/extra.rs"]
 mod extra;
+#[path = "network/invited.rs"]
+mod invited;
 #[path = "network/reach.rs"]
 mod reach;
 #[path = "network/standby.rs"]

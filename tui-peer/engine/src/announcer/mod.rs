@@ -112,6 +112,26 @@ pub(crate) struct Looked {
     pub(crate) port: Option<u16>,
 }
 
+/// What the tracker said when it let us in.
+#[derive(Debug)]
+#[allow(dead_code, reason = "a whole description; the session takes what it needs")]
+pub(crate) struct Welcomed {
+    /// To be shown to other peers.
+    pub(crate) membership: Vec<u8>,
+    /// Our address as the tracker sees it.
+    pub(crate) observed: SocketAddr,
+    /// The tracker's address as connected.
+    pub(crate) tracker: SocketAddr,
+    /// The tracker has no memory of an earlier connection of this announcer.
+    pub(crate) new_epoch: bool,
+    /// The tracker's clock.
+    pub(crate) time: Reading,
+    /// The connection comes from the port we listen on: others can be asked to call us there.
+    pub(crate) punches: bool,
+    /// We may register nothing but what others have registered.
+    pub(crate) read_only: bool,
+}
+
 /// What the tracker said, or how we stand with it.
 #[derive(Debug)]
 #[allow(dead_code, reason = "a whole description; the session takes what it needs")]
@@ -119,20 +139,7 @@ pub(crate) enum TrackerEvent {
     /// How we stand.
     State(NetState),
     /// We were let in, or our membership was renewed.
-    Welcomed {
-        /// To be shown to other peers.
-        membership: Vec<u8>,
-        /// Our address as the tracker sees it.
-        observed: SocketAddr,
-        /// The tracker's address as connected.
-        tracker: SocketAddr,
-        /// The tracker has no memory of an earlier connection of this announcer.
-        new_epoch: bool,
-        /// The tracker's clock.
-        time: Reading,
-        /// The connection comes from the port we listen on: others can be asked to call us there.
-        punches: bool,
-    },
+    Welcomed(Welcomed),
     /// At which of the network's trackers we are, if there is more than one.
     At(Option<TrackerAt>),
     /// The tracker is to be found there too, by its signed list of now.
@@ -141,6 +148,8 @@ pub(crate) enum TrackerEvent {
         /// As it was signed, if it is newer than the one we had.
         newer: Option<Vec<u8>>,
     },
+    /// Whom the tracker lets in no more: its signed list, not checked yet.
+    Revoked(Vec<u8>),
     /// These are on the tracker's disk: others can find them. Said again after every reconnect.
     Registered { ids: Vec<ContentId> },
     /// These were not taken.

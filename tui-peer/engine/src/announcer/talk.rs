@@ -21,7 +21,7 @@ use super::desired::{Failed, Helps};
 use super::mirror::Changed;
 use super::patience::Patience;
 use super::requests::Pending;
-use super::{Shared, SourceInfo, TrackerEvent};
+use super::{Shared, SourceInfo, TrackerEvent, Welcomed};
 use crate::api::snapshot::NetState;
 use crate::tracker_clock::Reading;
 
@@ -138,6 +138,7 @@ impl Client {
             lists_members,
             looks_inside,
             hosts,
+            read_only,
             ..
         } = welcome;
         self.shared.desired().asks.welcomed(Knows { lists_members, looks_inside });
@@ -150,9 +151,9 @@ impl Client {
         // Half of the round trip was the way back.
         let at = came.checked_sub(talk.round_trip / 2).unwrap_or(came);
         let time = Reading { at, unix_ms: now_ms };
-        let event =
-            TrackerEvent::Welcomed { membership, observed, tracker, new_epoch, time, punches };
-        self.tell(event).await;
+        let welcomed =
+            Welcomed { membership, observed, tracker, new_epoch, time, punches, read_only };
+        self.tell(TrackerEvent::Welcomed(welcomed)).await;
         if first {
             self.tell(TrackerEvent::At(self.order.place())).await;
             let took = saturate::<u32>(talk.round_trip.as_millis());
@@ -369,6 +370,7 @@ impl Client {
             }
             // Of another connection.
             Reply::Seen { .. } => {}
+            Reply::Revoked { signed } => self.tell(TrackerEvent::Revoked(signed)).await,
             Reply::Pace { have_interval_ms } => talk.progress_every = interval(have_interval_ms),
             Reply::Resend { ids } => self.shared.desired().resend(&ids),
             Reply::Welcome(welcome) => {

@@ -1,5 +1,6 @@
 //! Peers that are not talked to: by the user's word, or because they misbehaved.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use common::id::PeerId;
@@ -26,11 +27,17 @@ struct Ban {
 #[derive(Default)]
 pub(super) struct Bans {
     all: Vec<Ban>,
+    /// By the tracker's word, which nobody here takes back.
+    revoked: BTreeSet<PeerId>,
 }
+
+/// What a user is told of them.
+const REVOKED: &str = "the tracker has revoked its membership";
 
 impl Bans {
     fn is_for_ever(&self, peer: &PeerId) -> bool {
-        self.all.iter().any(|ban| ban.peer == *peer && ban.until.is_none())
+        self.revoked.contains(peer)
+            || self.all.iter().any(|ban| ban.peer == *peer && ban.until.is_none())
     }
 
     fn note(&mut self, ban: Ban) {
@@ -96,11 +103,42 @@ impl Session {
         self.tell(Level::Info, Target::Net, text, What::Said);
         let until = time.and_then(|time| Instant::now().checked_add(time));
         self.note_ban(Ban { peer, why, until, by_user: true });
+        let time = time.filter(|_| !self.preferences.bans.revoked.contains(&peer));
         self.feed(Input::Ban { peer, time });
         Ok(Reply::Accepted)
     }
 
+    /// Exactly these are banned by the tracker's word.
+    pub(super) fn ban_revoked(&mut self, keys: BTreeSet<PeerId>) {
+        let before = std::mem::replace(&mut self.preferences.bans.revoked, keys);
+        let now = self.preferences.bans.revoked.clone();
+        for peer in now.difference(&before) {
+            let text = format!("{}: {REVOKED}", self.net.display_name(peer));
+            self.tell(Level::Info, Target::Net, text, What::Said);
+            self.feed(Input::Ban { peer: *peer, time: None });
+        }
+        for peer in before.difference(&now) {
+            let own = self.preferences.bans.all.iter().find(|ban| ban.peer == *peer);
+            match own.map(|ban| ban.until) {
+                None => self.feed(Input::Unban { peer: *peer }),
+                Some(None) => {}
+                Some(Some(until)) => {
+                    let left = until.saturating_duration_since(Instant::now());
+                    self.feed(Input::Ban { peer: *peer, time: Some(left) });
+                }
+            }
+        }
+        if before != now {
+            self.changed();
+        }
+    }
+
     pub(super) fn unban(&mut self, peer: &PeerId) -> Result<Reply, CommandError> {
+        if self.preferences.bans.revoked.contains(peer) {
+            let text =
+                format!("{REVOKED}; only the network's owner lets it in again (tracker unban)");
+            return Err(refuse(CommandErrorKind::Permission, text));
+        }
         let was_banned = self.preferences.bans.remove(peer);
         if self.preferences.kept.unban(peer) {
             self.write_kept();
@@ -144,6 +182,15 @@ impl Session {
             until: ban.until,
             by_user: ban.by_user,
         };
-        self.preferences.bans.all.iter().map(row).collect()
+        let revoked = |peer: &PeerId| BanRow {
+            peer: *peer,
+            nick: self.net.nick(peer),
+            why: REVOKED.to_owned(),
+            until: None,
+            by_user: false,
+        };
+        let Bans { all, revoked: keys } = &self.preferences.bans;
+        let own = all.iter().filter(|ban| !keys.contains(&ban.peer));
+        own.map(row).chain(keys.iter().map(revoked)).collect()
     }
 }

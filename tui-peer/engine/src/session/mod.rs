@@ -47,6 +47,7 @@ mod publisher;
 mod queue;
 mod recheck;
 mod remembered;
+mod revoked;
 mod selection;
 mod share_paths;
 mod shares;

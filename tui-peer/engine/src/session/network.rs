@@ -11,6 +11,7 @@ use std::time::Instant;
 use common::id::{ContentId, PeerId};
 use common::identity::Identity;
 use common::join::JoinString;
+use common::revoked::Revoked;
 use common::tracker_hosts::TrackerHosts;
 use common::wire::Code;
 use common::wire::tracker::FileMeta;
@@ -22,6 +23,7 @@ use super::content::Role;
 use super::done::Done;
 use super::extras::Extras;
 use super::remembered::known_hosts;
+use super::revoked::here_ms;
 use super::unreached::{Calls, Failures};
 use super::whereabouts::Whereabouts;
 use super::{Session, refuse};
@@ -39,6 +41,10 @@ const MAX_REACHED: usize = 32;
 
 /// Peers that are met at the tracker at a time: as many as are dialled.
 const MAX_MEETINGS: usize = 32;
+
+/// Why what we share is not registered where we may only read.
+const READ_ONLY: &str =
+    "you may read here, not share; ask the network's owner for an invitation to share";
 
 /// Whether a network let us in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,6 +85,12 @@ pub(super) struct Net {
     pub(super) tracker_addr: Option<SocketAddr>,
     /// At which of several trackers we are.
     pub(super) at: Option<TrackerAt>,
+    /// Whom it lets in no more, by its signed list.
+    pub(super) revoked: Option<Revoked>,
+    /// What its clock said last, in milliseconds since 1970.
+    pub(super) told_ms: u64,
+    /// We may register nothing there but what others have registered.
+    pub(super) read_only: bool,
     /// Where it says now that it is.
     pub(super) hosts: Option<TrackerHosts>,
     pub(super) state: NetState,
@@ -149,6 +161,9 @@ impl Net {
             refused: None,
             tracker_addr: None,
             at: None,
+            revoked: None,
+            told_ms: here_ms(),
+            read_only: false,
             hosts: None,
             state: NetState::NoNetwork,
             latency_ms: None,
@@ -251,9 +266,11 @@ impl Session {
         self.net.metas.clear();
         let reached = self.net.reached.contains(&join) || self.remembers(&join);
         self.net.met = if reached { Met::Earlier } else { Met::Never };
+        self.recall_revoked(&join);
         self.net.join = Some(join);
         self.net.trouble = None;
         (self.net.at, self.net.hosts) = (None, None);
+        self.net.read_only = false;
         (self.net.seen_as, self.net.looked, self.net.punches) = (None, None, None);
         self.net.refused = None;
         self.sharing.telling.forget_registered();
@@ -276,8 +293,17 @@ impl Session {
         own.with_outside(self.net.mapping.told())
     }
 
+    /// Whether we share this of our own, and may not share in this network: it is not registered.
+    fn is_withheld(&self, id: &ContentId) -> bool {
+        let role = self.contents.get(id).map(|content| &content.role);
+        self.net.read_only && matches!(role, Some(Role::Share(share)) if !share.downloaded)
+    }
+
     /// Tells the tracker (again) about a content of ours.
     pub(super) fn announce(&mut self, id: &ContentId) {
+        if self.is_withheld(id) {
+            return self.withhold(vec![*id]);
+        }
         let Some(announcer) = &self.net.announcer else { return };
         let Some(content) = self.contents.get(id) else { return };
         match &content.role {
@@ -299,6 +325,14 @@ impl Session {
                 }
                 announcer.locate(*id);
             }
+        }
+    }
+
+    fn withhold(&mut self, ids: Vec<ContentId>) {
+        let Some(announcer) = &self.net.announcer else { return };
+        ids.iter().for_each(|id| announcer.remove_share(*id));
+        if !ids.is_empty() {
+            self.on_refused_shares(ids, READ_ONLY.to_owned());
         }
     }
 

@@ -26,7 +26,7 @@ use tokio::time::timeout;
 
 use super::order::Waits;
 use super::patience::Patience;
-use super::{Announcer, AnnouncerConfig, OwnAddresses, TrackerEvent, start_with};
+use super::{Announcer, AnnouncerConfig, OwnAddresses, TrackerEvent, Welcomed, start_with};
 use crate::api::snapshot::{Catalogue, NetState, TrackerAt};
 
 /// Longest wait for anything; only ever reached when a test fails.

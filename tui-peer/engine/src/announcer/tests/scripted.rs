@@ -27,7 +27,7 @@ async fn connects_registers_and_is_told_so() {
     assert_eq!(digest, share_digest([(id(&meta), "a.iso")]));
     assert!(secret.verify("peer", &conn.exporter, proof.unwrap().as_bytes()));
     conn.send(&Reply::Welcome(welcome(1, false))).await;
-    let TrackerEvent::Welcomed { membership, observed, tracker, new_epoch, time, .. } =
+    let TrackerEvent::Welcomed(Welcomed { membership, observed, tracker, new_epoch, time, .. }) =
         events.next().await
     else {
         panic!("no welcome");
@@ -123,7 +123,7 @@ async fn a_reconnect_with_a_matching_digest_registers_nothing() {
     let mut conn = fake.welcome(1, true).await;
     let new_epoch = events
         .until(|event| match event {
-            TrackerEvent::Welcomed { new_epoch, .. } => Some(new_epoch),
+            TrackerEvent::Welcomed(Welcomed { new_epoch, .. }) => Some(new_epoch),
             _ => None,
         })
         .await;
@@ -149,7 +149,7 @@ async fn a_new_epoch_is_told_everything_again() {
         let mut conn = fake.welcome(epoch, false).await;
         let new_epoch = events
             .until(|event| match event {
-                TrackerEvent::Welcomed { new_epoch, .. } => Some(new_epoch),
+                TrackerEvent::Welcomed(Welcomed { new_epoch, .. }) => Some(new_epoch),
                 _ => None,
             })
             .await;
@@ -372,7 +372,9 @@ async fn a_renewed_membership_is_passed_on() {
     conn.send(&Reply::Welcome(renewed)).await;
     let membership = events
         .until(|event| match event {
-            TrackerEvent::Welcomed { membership, new_epoch: false, .. } => Some(membership),
+            TrackerEvent::Welcomed(Welcomed { membership, new_epoch: false, .. }) => {
+                Some(membership)
+            }
             _ => None,
         })
         .await;

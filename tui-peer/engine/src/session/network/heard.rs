@@ -9,8 +9,8 @@ use common::inside::pack_manifest;
 use common::join::JoinString;
 use common::wire::tracker::FileMeta;
 
-use super::{Met, Refused};
-use crate::announcer::{Looked, SourceInfo, TrackerEvent, is_ours};
+use super::{Met, READ_ONLY, Refused};
+use crate::announcer::{Looked, SourceInfo, TrackerEvent, Welcomed, is_ours};
 use crate::api::cause;
 use crate::api::event::{Level, Target, What};
 use crate::api::snapshot::{Catalogue, NetState, TrackerAt};
@@ -32,27 +32,8 @@ impl Session {
         self.changed();
         match event {
             TrackerEvent::State(state) => self.on_net_state(state),
-            TrackerEvent::Welcomed { membership, observed, tracker, time, punches, .. } => {
-                self.net.punches = Some(punches);
-                self.net.behind_router = !is_ours(observed.ip().to_canonical());
-                if let Some(join) = self.net.join.clone() {
-                    let now = (Instant::now(), SystemTime::now());
-                    self.ours.gate.welcome(join.tracker(), membership, time, now);
-                    // Now it is known to be right. A renewed membership says nothing new.
-                    if self.net.met != Met::Now {
-                        if self.config.remember && !self.remembers(&join) {
-                            self.remember_network(&join);
-                        }
-                        self.net.note_reached(join);
-                    }
-                }
-                self.net.tracker_addr = Some(tracker);
-                let seen_as = Some(observed.ip().to_canonical());
-                if std::mem::replace(&mut self.net.seen_as, seen_as) != seen_as {
-                    self.net.looked = None;
-                }
-                self.recall_all_sources();
-            }
+            TrackerEvent::Welcomed(welcomed) => self.on_welcomed(welcomed),
+            TrackerEvent::Revoked(signed) => self.on_revoked(&signed),
             TrackerEvent::At(at) => self.on_place(at),
             TrackerEvent::Hosts { list, newer } => self.on_hosts(list, newer.as_deref()),
             TrackerEvent::Registered { ids } => self.on_registered(ids),
@@ -109,6 +90,44 @@ impl Session {
         }
     }
 
+    fn on_welcomed(&mut self, welcomed: Welcomed) {
+        let Welcomed { membership, observed, tracker, time, punches, read_only, .. } = welcomed;
+        self.net.punches = Some(punches);
+        self.net.behind_router = !is_ours(observed.ip().to_canonical());
+        if let Some(join) = self.net.join.clone() {
+            let now = (Instant::now(), SystemTime::now());
+            self.ours.gate.welcome(join.tracker(), membership, time, now);
+            // Now it is known to be right. A renewed membership says nothing new.
+            if self.net.met != Met::Now {
+                if self.config.remember && !self.remembers(&join) {
+                    self.remember_network(&join);
+                }
+                self.net.note_reached(join);
+            }
+        }
+        self.net.tracker_addr = Some(tracker);
+        let seen_as = Some(observed.ip().to_canonical());
+        if std::mem::replace(&mut self.net.seen_as, seen_as) != seen_as {
+            self.net.looked = None;
+        }
+        self.recall_all_sources();
+        self.net.told_ms = time.unix_ms;
+        self.end_revoked();
+        self.note_right(read_only);
+    }
+
+    /// Whether we may share in this network. What we may not is withdrawn, and said.
+    fn note_right(&mut self, read_only: bool) {
+        if std::mem::replace(&mut self.net.read_only, read_only) == read_only {
+            return;
+        }
+        let ids = self.contents.order().to_vec();
+        let (withheld, others): (Vec<_>, Vec<_>) =
+            ids.into_iter().partition(|id| self.is_withheld(id));
+        self.withhold(withheld);
+        others.iter().for_each(|id| self.announce(id));
+    }
+
     /// The tracker wants to know what is inside a folder of ours.
     fn tell_inside(&self, id: ContentId) {
         let manifest = self.contents.get(&id).and_then(|content| content.manifest.clone());
@@ -143,7 +162,7 @@ impl Session {
     }
 
     /// Shares that the tracker does not take.
-    fn on_refused_shares(&mut self, ids: Vec<ContentId>, why: String) {
+    pub(super) fn on_refused_shares(&mut self, ids: Vec<ContentId>, why: String) {
         let text = format!("the tracker did not take {} shares: {why}", ids.len());
         let refused = self
             .net
@@ -204,8 +223,8 @@ impl Session {
         if before != std::mem::discriminant(&state) {
             match &state {
                 NetState::On => {
-                    // All shares are offered anew.
-                    self.net.refused = None;
+                    // All shares are offered anew, but those that we may not share.
+                    self.forget_refused();
                     self.log(Level::Info, Target::Track, "connected to the tracker");
                 }
                 NetState::Lost { why, .. } if self.net.met == Met::Never => {
@@ -230,6 +249,14 @@ impl Session {
             }
         }
         self.net.state = state;
+    }
+
+    fn forget_refused(&mut self) {
+        let refused = self.net.refused.take().map(|refused| refused.ids).unwrap_or_default();
+        let ids: HashSet<_> = refused.into_iter().filter(|id| self.is_withheld(id)).collect();
+        if !ids.is_empty() {
+            self.net.refused = Some(Refused { ids, why: READ_ONLY.to_owned() });
+        }
     }
 
     /// A share is taken, or is one no longer.
