@@ -4,7 +4,7 @@ use common::id::PeerId;
 use common::join::Secret;
 use tokio::time::timeout;
 
-use super::server::{STORED, apply};
+use super::change::{STORED, apply};
 use super::wire::{Answer, InviteRow, MemberRow};
 use crate::config::Admission;
 use crate::index::Index;

@@ -1,9 +1,10 @@
 //! The operator's word to a running tracker: who is banned, who is forgotten, who takes most. Through a
 //! socket in the state folder, for the same user only ([`common::control`]).
 //!
-//! - `invited`: invitations and members.
+//! - `change`: changes of the index; `invited`: invitations and members.
 //! - `wire`: what is asked and answered; `server`: the tracker's end; `client`: the command's.
 
+mod change;
 mod client;
 mod invited;
 mod server;

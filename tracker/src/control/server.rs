@@ -10,6 +10,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::time::{sleep, timeout};
 
 use super::SOCKET;
+use super::change::{STORED, apply};
 use super::invited::{self, Wanted};
 use super::wire::{Answer, Ask, BanRow, MAX_ANSWER, MAX_ASK, Outcome, PeerRow};
 use crate::controls::Closing;
@@ -17,14 +18,12 @@ use crate::index::{Expelled, Expulsion, Index, PeerUse, Refusal, ban_text};
 use crate::moving;
 use crate::record::{BanRecord, Target};
 use crate::shared::Shared;
-use crate::store::{Commit, StoreError};
+use crate::store::StoreError;
 
 /// For a question to come, and for an answer to be taken: both ends are on this machine.
 const TALK: Duration = Duration::from_secs(5);
 /// Rest after an error of accepting (no more file descriptors), so that it is not a busy loop.
 const ACCEPT_REST: Duration = Duration::from_secs(1);
-/// How long the store may take before an answer says that it has not yet stored a change.
-pub(super) const STORED: Duration = Duration::from_secs(5);
 /// Those who were forgotten but may come back do so after this time, in milliseconds.
 const COME_BACK_MS: u32 = 2_000;
 /// Fewer characters of a key are refused: `key.short()`, which logs and screens show, has as many.
@@ -252,13 +251,6 @@ async fn finish(shared: &Shared, target: Target, expelled: Expelled) -> Result<A
         items: expelled.items,
         unsaved: stored.err(),
     }))
-}
-
-pub(super) async fn apply<T>(
-    shared: &Shared,
-    work: impl FnOnce(&mut Index) -> T,
-) -> Result<(T, Commit), String> {
-    shared.apply(work).await.map_err(|error| error.to_string())
 }
 
 /// Whom an operator means.

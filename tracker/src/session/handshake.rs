@@ -2,21 +2,18 @@
 //! frame, nothing in the index.
 
 use std::future::poll_fn;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::time::Duration;
 
 use common::channel::{ChannelError, FrameError, Purpose, Secure, SecureReader, SecureWriter};
 use common::id::PeerId;
-use common::join::Secret;
 use common::limits::{MAX_FRAME_BEFORE_HELLO, PROTOCOL_MIN, PROTOCOL_VERSION};
 use common::wire::tracker::{Hello, Reply, Request};
 use common::wire::{Code, WireError};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
-use super::requests::DISK_RETRY_MS;
-use crate::index::{Refusal, no_such_invitation, not_invited};
 use crate::shared::Shared;
 
 /// Longest wait for a turn: half of the 10 s after which peers give up a tracker that has not answered their first
@@ -25,9 +22,6 @@ const LONGEST_QUEUE: Duration = Duration::from_secs(5);
 
 /// Part of the time for a handshake that is left at least to who began to speak at the end of it.
 const LEAST_PART: u32 = 4;
-
-/// For a new member to be on the disk: half of the 10 s after which peers give up.
-const STORED: Duration = Duration::from_secs(5);
 
 /// Role under which a peer proves that it knows the network's secret.
 pub const PROOF_ROLE: &str = "peer";
@@ -153,40 +147,6 @@ async fn shake_hands(
         done
     });
     Ok(done.await.map_err(|_| Refused::TlsTimeout)??)
-}
-
-/// Where only members may join: lets in who is one, and who shows an invitation; that one is a member on the disk before it
-/// is welcomed, so that no crash gives an invitation back.
-pub(super) async fn check_invited(
-    shared: &Shared,
-    (peer, from): (PeerId, IpAddr),
-    hello: &Hello,
-    exporter: &[u8; 32],
-) -> Result<(), Refusal> {
-    if shared.with_index(|index| index.is_invited(&peer)) {
-        return Ok(());
-    }
-    let proof = hello.proof.as_ref().ok_or_else(not_invited)?;
-    let now = shared.clock.wall_ms() / 1000;
-    let all: Vec<(u64, String)> = shared.with_index(|index| {
-        index.invites(now).map(|(number, invite)| (number, invite.secret.clone())).collect()
-    });
-    // Up to a thousand, at a microsecond each; without the index.
-    let knows = |secret: &str| {
-        let secret: Option<Secret> = secret.parse().ok();
-        secret.is_some_and(|secret| secret.verify(PROOF_ROLE, exporter, proof.as_bytes()))
-    };
-    let found = all.iter().find(|(_, secret)| knows(secret));
-    let (number, _) = found.ok_or_else(no_such_invitation)?;
-    let unsaved = |why: String| Refusal::later(why, DISK_RETRY_MS);
-    let used = shared.apply(|index| index.use_invite(now, *number, (peer, from))).await;
-    let (used, commit) = used.map_err(|error| unsaved(error.to_string()))?;
-    used?;
-    match timeout(STORED, commit).await {
-        Ok(Ok(Ok(()))) => Ok(()),
-        Ok(Ok(Err(error))) => Err(unsaved(error.to_string())),
-        Ok(Err(_)) | Err(_) => Err(unsaved("the tracker's disk does not answer".to_owned())),
-    }
 }
 
 /// Best effort: a peer that is gone or does not read is not waited for.

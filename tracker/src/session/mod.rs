@@ -2,6 +2,7 @@
 //! connection and nothing else.
 
 mod handshake;
+mod invited;
 mod names;
 mod outbox;
 mod probe;
@@ -96,7 +97,11 @@ pub(crate) async fn serve(
             return;
         }
     };
-    Box::pin(serve_admitted(admitted, (observed, via), half_open, entrance, shared)).await;
+    let Admitted { peer, hello, exporter, .. } = &*admitted;
+    let who = (*peer, observed.ip());
+    let refused = Box::pin(invited::check(shared, who, hello, exporter)).await.err();
+    let served = serve_admitted(admitted, refused, (observed, via), half_open, entrance, shared);
+    Box::pin(served).await;
 }
 
 /// Whether it counts that a peer is at an address of the other family too. Whoever says so pays for what that costs.
@@ -119,6 +124,7 @@ fn seen_also(shared: &Shared, peer: PeerId, ip: IpAddr) -> bool {
 
 async fn serve_admitted(
     admitted: Box<Admitted>,
+    refused: Option<Refusal>,
     (observed, via): (SocketAddr, SocketAddr),
     half_open: HalfOpenPlace,
     entrance: &Entrance,
@@ -129,10 +135,10 @@ async fn serve_admitted(
     let port = hello.port;
     let outbox = Outbox::new();
     let place = Place { observed, via, exporter };
-    let begun =
-        Box::pin(handshake::check_invited(shared, (peer, observed.ip()), &hello, &exporter))
-            .await
-            .and_then(|()| Session::begin(shared, entrance, peer, place, hello, version, &outbox));
+    let begun = match refused {
+        Some(refusal) => Err(refusal),
+        None => Session::begin(shared, entrance, peer, place, hello, version, &outbox),
+    };
     let mut session = match begun {
         Ok(session) => session,
         Err(Refusal { code, text, retry_ms }) => {
@@ -587,7 +593,7 @@ mod tests {
     #[test]
     fn a_connection_takes_little_memory() {
         let stranger = size(|| serve(never(), never(), never(), never(), never()));
-        let session = size(|| serve_admitted(never(), never(), never(), never(), never()));
+        let session = size(|| serve_admitted(never(), never(), never(), never(), never(), never()));
         assert!(stranger <= 800, "{stranger} bytes until a hello");
         assert!(session <= 3072, "{session} bytes after it");
     }
