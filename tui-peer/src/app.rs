@@ -21,7 +21,7 @@ use self::start::{Plan, block_on, with_settings};
 use crate::args::Attach;
 use crate::args::{
     Cli, Command, Common, Config, ConfigCommand, Demo, Hash, Ls, Peers, Run, Share, Status,
-    Unshare, Verify, exit, misplaced,
+    Torrent, Unshare, Verify, exit, misplaced,
 };
 use crate::demo;
 use crate::headless::{self, Output, Reload, Service};
@@ -40,6 +40,7 @@ pub fn run(cli: Cli) -> u8 {
         Command::Ls(request) => ls(request),
         Command::Hash(request) => hash(request),
         Command::Verify(request) => verify(request),
+        Command::Torrent(request) => torrent(request),
         Command::Status(request) => status(request),
         Command::Peers(request) => peers(request),
         Command::Share(request) => share(request),
@@ -79,6 +80,16 @@ fn verify(request: Verify) -> u8 {
         "verify",
         async |state: &Path, out: &mut Output| headless::verify(state, &alone, out).await,
         |peer, mut out| async move { headless::verify_there(peer, &request, &mut out).await },
+    )
+}
+
+fn torrent(request: Torrent) -> u8 {
+    let alone = request.clone();
+    reach_or(
+        &request.common.clone(),
+        "torrent",
+        async |state: &Path, out: &mut Output| headless::torrent(state, &alone, out).await,
+        |peer, mut out| async move { headless::torrent_there(peer, &request, &mut out).await },
     )
 }
 

@@ -63,6 +63,8 @@ pub enum Command {
     Hash(Hash),
     /// Read shared or downloaded files again and compare.
     Verify(Verify),
+    /// Describe something that is shared, or a file or folder, for BitTorrent programs (v2): writes a .torrent file.
+    Torrent(Torrent),
     /// Show a whole small network on this machine.
     Demo(Demo),
     /// Print the settings in force and where each comes from, or check the file.
@@ -299,6 +301,26 @@ pub struct Verify {
     /// Give up after this many seconds (when a running peer does it).
     #[arg(long, value_name = "SECONDS")]
     pub timeout: Option<u64>,
+    /// What every command takes.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// Options of `torrent`.
+#[derive(Debug, Clone, Args)]
+pub struct Torrent {
+    /// Name or id of something that is shared here, or a path.
+    #[arg(value_name = "NAME|ID|PATH")]
+    pub what: String,
+    /// File to write, which is not there yet; NAME.torrent in this folder by default.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// BitTorrent tracker to name in it; may be given several times, best first.
+    #[arg(long, value_name = "URL")]
+    pub announce: Vec<String>,
+    /// Print the magnet link instead of the file's path.
+    #[arg(long)]
+    pub magnet: bool,
     /// What every command takes.
     #[command(flatten)]
     pub common: Common,

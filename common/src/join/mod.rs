@@ -188,6 +188,11 @@ impl JoinString {
     }
 }
 
+/// A text as a value in the query of a link: all but the unreserved characters of RFC 3986, 2.3, as `%XX`.
+pub fn percent_encode(text: &str) -> String {
+    percent::encode(text)
+}
+
 /// `host:port` with brackets around an IPv6 address.
 pub fn host_and_port(host: &str, port: u16) -> String {
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }

@@ -8,7 +8,7 @@
 //! - `conn`: dialling, listening, one reader and one writer task per peer; `gate`: who may talk to us;
 //!   `limiter`: token buckets.
 //! - `disk`: buffers, worker threads, journal and `.part` files; `library`: what is shared and remembered.
-//! - `meter`: rates as people read them.
+//! - `meter`: rates as people read them; `torrent`: what is shared, for programs that speak BitTorrent v2.
 //! - `announcer`: the tracker client; `tracker_clock`: what its clock says; `host`: a tracker inside this process.
 
 mod admission;
@@ -27,4 +27,5 @@ mod priority;
 mod session;
 #[doc(hidden)]
 pub mod testing;
+mod torrent;
 mod tracker_clock;

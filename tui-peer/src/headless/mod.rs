@@ -27,6 +27,7 @@ mod status;
 mod stop;
 mod stream;
 mod systemd;
+mod torrent;
 mod unreached;
 mod verify;
 mod wait;
@@ -47,6 +48,7 @@ pub use share::{share, share_later, unshare, unshare_later};
 pub use status::{peers, status};
 pub use stop::stop;
 pub use stream::{Streaming, stream};
+pub use torrent::{torrent, torrent_there};
 pub use verify::{verify, verify_there};
 
 use crate::args::exit;

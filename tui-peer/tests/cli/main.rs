@@ -28,6 +28,7 @@ mod status;
 #[path = "../walk/terminal.rs"]
 #[allow(dead_code)]
 mod terminal;
+mod torrent;
 #[path = "../../../common/tests/traced/mod.rs"]
 #[allow(dead_code)]
 mod traced;

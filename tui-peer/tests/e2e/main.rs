@@ -9,6 +9,7 @@ mod harness;
 mod inside;
 mod standby;
 mod stranger;
+mod torrent;
 
 use std::fs;
 use std::io::Write as _;

@@ -10,6 +10,12 @@ use crate::table::{Goal, Table};
 /// Peers ping after this much silence.
 const HEARTBEAT: Duration = Duration::from_secs(30);
 
+/// How long after the last one came the tracker still tells all how many they are: its rounds are a millisecond a peer
+/// apart, and there may be two to come.
+fn settled(peers: u32) -> Duration {
+    Duration::from_secs(2) + Duration::from_millis(2 * u64::from(peers))
+}
+
 pub(crate) async fn run(setup: &Setup, table: &mut Table, peers: u32, seconds: u64) {
     let (tracker, time) = (setup.start(), Duration::from_secs(seconds));
     let files: Vec<_> = (0..100).map(|n| file(n, 128 << 20)).collect();
@@ -28,7 +34,7 @@ pub(crate) async fn run(setup: &Setup, table: &mut Table, peers: u32, seconds: u
     );
     table.add("a connection: CPU", "us", Goal::AtMost(350.0), there.cpu(&empty) / came * 1e6);
     let mut writers: Vec<_> = crowd.into_iter().map(|peer| peer.drain().0).collect();
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    tokio::time::sleep(settled(peers)).await;
     let before = tracker.sample();
     table.add(
         "a connection: memory",

@@ -238,6 +238,17 @@ pub enum Command {
         /// long for the wire.
         query: String,
     },
+    /// Write a BitTorrent v2 description of something that is shared to a file that is not there yet; answered by
+    /// [`Reply::Torrent`] when that is on disk.
+    WriteTorrent {
+        /// What.
+        id: ContentId,
+        /// The file.
+        #[serde(with = "serde_with::path")]
+        to: PathBuf,
+        /// Trackers of BitTorrent that are named in it, best first; at most [`MAX_ANNOUNCE`].
+        announce: Vec<String>,
+    },
     /// Numbers for machines that watch; answered by [`Reply::Figures`] once the newest snapshot tells of all that
     /// happened before.
     Figures,
@@ -247,6 +258,7 @@ impl Command {
     /// From which count of [`super::KNOWS`] on a peer can read it.
     pub fn since(&self) -> u16 {
         match self {
+            Self::WriteTorrent { .. } => 5,
             Self::Find { .. } => 4,
             Self::Rescan { .. } | Self::Watched { .. } => 3,
             Self::Members { .. } | Self::MemberFiles { .. } => 2,
@@ -274,6 +286,9 @@ pub struct Download {
 
 /// How long a removed download can be taken back; somewhat longer than front ends offer it.
 pub const UNDO_TIME: Duration = Duration::from_secs(12);
+
+/// Trackers that a BitTorrent description names at most: more than anybody needs, and no file of any length.
+pub const MAX_ANNOUNCE: usize = 32;
 
 /// Where to move a download in the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -331,6 +346,11 @@ pub enum Reply {
     MemberFiles(Page<CatalogueRow>),
     /// Folders in which files were found.
     Found(Found),
+    /// The description is on disk; its magnet link.
+    Torrent {
+        /// With the trackers that were named.
+        magnet: String,
+    },
 }
 
 /// Why a command was refused: what, where, and what to do.

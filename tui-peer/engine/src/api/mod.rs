@@ -32,11 +32,12 @@ pub mod library {
         Compared, Library, LibraryError, MAX_WATCHED, Prepared, Progress, ShareError, ShareRecord,
         WATCHED_KEY, compare, hash_path, hash_watched, too_many_watched, watched, watched_text,
     };
+    pub use crate::session::{describe_prepared, describe_share};
 }
 
 /// Counts up when a command, a choice within one, or an event is added that an earlier version cannot read
 /// ([`command::Command::since`], [`event::Event::for_older`]).
-pub const KNOWS: u16 = 4;
+pub const KNOWS: u16 = 5;
 
 /// The network that an engine on this state folder would join by itself, with its secret; nothing is
 /// changed there.

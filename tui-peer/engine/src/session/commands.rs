@@ -128,6 +128,9 @@ impl Session {
                 self.ask_tracker(Ask::Find { query }, reply);
                 return None;
             }
+            Command::WriteTorrent { id, to, announce } => {
+                return self.write_torrent(&id, to, announce, reply);
+            }
             Command::Figures => Ok(Reply::Figures(Box::new(self.figures()))),
         };
         Some((answer, reply))

@@ -18,6 +18,7 @@ mod contents;
 mod copies;
 mod core;
 mod delete;
+mod describing;
 mod done;
 mod doubts;
 mod download;
@@ -357,6 +358,8 @@ async fn recv(events: &mut Option<mpsc::Receiver<TrackerEvent>>) -> Option<Track
 }
 
 /// An error for the user.
+pub use describing::{describe_prepared, describe_share};
+
 fn refuse(kind: crate::api::command::CommandErrorKind, message: impl Into<String>) -> CommandError {
     CommandError { kind, message: message.into() }
 }

@@ -173,6 +173,7 @@ fn kind(command: &Command) -> usize {
         Command::Rescan { .. } => 35,
         Command::Watched { .. } => 36,
         Command::Find { .. } => 37,
+        Command::WriteTorrent { .. } => 38,
     }
 }
 const KINDS: usize = 38;
@@ -206,6 +207,13 @@ fn asked() -> Vec<fn(&Thing) -> Vec<Command>> {
         |t| vec![Command::Verify { id: t.id }],
         |t| vec![Command::Select { id: t.id, files: Selection::Paths(vec!["a".into()]) }],
         |t| vec![Command::ListFiles { id: t.id }],
+        |t| {
+            vec![Command::WriteTorrent {
+                id: t.id,
+                to: t.path.with_extension("t"),
+                announce: vec![],
+            }]
+        },
         |t| vec![Command::Focus { id: Some(t.id), look: Look::default() }],
         |t| vec![Command::Verify { id: t.id }, Command::Verify { id: t.id }],
         |t| vec![Command::Verify { id: t.id }, Command::Unshare { id: t.id }],
