@@ -176,7 +176,7 @@ fn kind(command: &Command) -> usize {
         Command::WriteTorrent { .. } => 38,
     }
 }
-const KINDS: usize = 38;
+const KINDS: usize = 39;
 
 /// A content, and where it lies or would.
 #[derive(Debug, Clone)]
