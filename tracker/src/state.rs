@@ -19,6 +19,8 @@ pub(crate) const SECRET_FILE: &str = "network.secret";
 /// The signed list of its hosts that peers were told last.
 pub(crate) const HOSTS_FILE: &str = "tracker.hosts";
 pub(crate) const STORE_FILE: &str = "tracker.redb";
+/// There from the first change of an import to its last: what is in the folder does not fit together then.
+pub(crate) const IMPORTING_FILE: &str = "import.unfinished";
 /// The whole join string, for [`read_join`] and for peers (`--tracker @FILE`).
 pub(crate) const JOIN_FILE: &str = "join.txt";
 /// A secret has at most 256 bytes; a longer file is some other file.
@@ -30,6 +32,9 @@ pub enum StartError {
     /// The folder cannot be made or written.
     #[error("cannot use the state folder {}: {source}; check its permissions or choose another with --state", path.display())]
     Folder { path: PathBuf, source: io::Error },
+    /// An import was cut short, or is under way.
+    #[error("an import into {} is not finished: run `tracker import FILE --force` there again; until then its records may be those of another tracker", .0.display())]
+    Importing(PathBuf),
     /// The key cannot be read or made.
     #[error(transparent)]
     Identity(#[from] IdentityError),
@@ -67,7 +72,7 @@ impl StartError {
                 77
             }
             Self::Folder { .. } => 73,
-            Self::Store(_) | Self::Identity(_) | Self::Join { .. } => 74,
+            Self::Store(_) | Self::Identity(_) | Self::Join { .. } | Self::Importing(_) => 74,
             Self::Secret { .. } => 65,
             Self::NoSecret(_) | Self::System(_) => 1,
         }
@@ -96,6 +101,7 @@ impl State {
         make_private(dir).map_err(|source| StartError::Folder { path: dir.clone(), source })?;
         // First the store: its lock keeps a second tracker from touching anything else.
         let store = Box::new(RedbStore::open(&dir.join(STORE_FILE))?);
+        refuse_unfinished(dir)?;
         let identity = Identity::load_or_create(&dir.join(IDENTITY_FILE))?;
         let secret = match &config.admission {
             Admission::Open | Admission::Invited => None,
@@ -103,6 +109,18 @@ impl State {
             Admission::Secret(secret) => Some(secret.clone()),
         };
         Ok(Self { identity, secret, store })
+    }
+}
+
+/// Refuses a folder into which an import is not finished. To be asked while the store is open: an import that begins later
+/// finds it locked.
+///
+/// # Errors
+/// [`StartError::Importing`].
+pub(crate) fn refuse_unfinished(dir: &Path) -> Result<(), StartError> {
+    match fs::symlink_metadata(dir.join(IMPORTING_FILE)) {
+        Ok(_) => Err(StartError::Importing(dir.to_owned())),
+        Err(_) => Ok(()),
     }
 }
 

@@ -19,8 +19,8 @@ use zeroize::Zeroizing;
 use crate::control::{self, ControlError};
 use crate::record::Saved;
 use crate::state::{
-    HOSTS_FILE, IDENTITY_FILE, JOIN_FILE, SECRET_FILE, STORE_FILE, StartError, make_private,
-    put_private, read_join,
+    HOSTS_FILE, IDENTITY_FILE, IMPORTING_FILE, JOIN_FILE, SECRET_FILE, STORE_FILE, StartError,
+    make_private, put_private, read_join, refuse_unfinished,
 };
 use crate::store::{MetaStore as _, RedbStore, StoreError, sync_folder};
 use items::Luggage;
@@ -118,6 +118,7 @@ pub struct Moved {
 /// # Errors
 /// [`MoveError`]; there is no file then.
 pub async fn export(state_dir: &Path, file: &Path, with: &Passphrase) -> Result<Moved, MoveError> {
+    refuse_unfinished(state_dir)?;
     let key_file = state_dir.join(IDENTITY_FILE);
     let no_tracker = || MoveError::NoTracker(state_dir.to_owned());
     let key = small(&key_file)?.ok_or_else(no_tracker)?;
@@ -226,11 +227,14 @@ pub fn import(
         Some(_) => Some(Identity::load_or_create(&key_file).map_err(StartError::from)?.peer_id()),
         None => None,
     };
+    if let Some(here) = here.filter(|here| *here != brought && !force) {
+        return Err(MoveError::OtherKey { path: state_dir.to_owned(), here, theirs: brought });
+    }
+    let put = |name: &str, bytes: &[u8]| put_private(&state_dir.join(name), bytes).map_err(folder);
+    // From here to the end no tracker starts there, whatever happens.
+    put(IMPORTING_FILE, b"an import is under way, or was cut short\n")?;
     let (mut aside, mut kept_bans) = (Vec::new(), 0);
     match here {
-        Some(here) if here != brought && !force => {
-            return Err(MoveError::OtherKey { path: state_dir.to_owned(), here, theirs: brought });
-        }
         Some(here) if here != brought => {
             for name in [JOIN_FILE, HOSTS_FILE, SECRET_FILE, STORE_FILE, IDENTITY_FILE] {
                 aside.extend(put_aside(&state_dir.join(name)).map_err(folder)?);
@@ -248,17 +252,32 @@ pub fn import(
     let has_members = !luggage.saved.members.is_empty() || !luggage.saved.invites.is_empty();
     let records = replace(&store_file, std::mem::take(&mut luggage.saved))?;
     drop(present);
-    let put = |name: &str, bytes: &[u8]| put_private(&state_dir.join(name), bytes).map_err(folder);
     if let Some(secret) = &luggage.secret {
         put(SECRET_FILE, secret)?;
     }
     if let Some(hosts) = &luggage.hosts {
         put(HOSTS_FILE, hosts)?;
     }
-    // Last: a folder without it is of no tracker yet.
     put(IDENTITY_FILE, &luggage.key)?;
+    give_to_owner(state_dir).map_err(folder)?;
+    let unfinished = state_dir.join(IMPORTING_FILE);
+    fs::remove_file(&unfinished).and_then(|()| sync_folder(&unfinished)).map_err(folder)?;
     let has_secret = luggage.secret.is_some();
     Ok(Moved { key: brought, has_secret, has_members, records, kept_bans, aside })
+}
+
+/// Whoever imports as root into the folder of a service leaves files that the service can read.
+fn give_to_owner(state_dir: &Path) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt as _, chown};
+    let owner = fs::metadata(state_dir)?;
+    for name in [STORE_FILE, SECRET_FILE, HOSTS_FILE, IDENTITY_FILE] {
+        let path = state_dir.join(name);
+        let Ok(meta) = fs::symlink_metadata(&path) else { continue };
+        if meta.uid() != owner.uid() && rustix::process::geteuid().is_root() {
+            chown(&path, Some(owner.uid()), Some(owner.gid()))?;
+        }
+    }
+    Ok(())
 }
 
 /// Puts a store with these records in the place of the one that is there.

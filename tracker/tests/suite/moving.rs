@@ -99,6 +99,36 @@ fn stored(dir: &Path) -> Saved {
 }
 
 #[tokio::test]
+async fn b2_no_tracker_starts_on_an_import_that_was_cut_short_and_another_import_mends_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let [from, to, file] = ["from", "to", "file"].map(|name| dir.path().join(name));
+    let with = passphrase(PASSPHRASE);
+    let key = folder(&from, saved(3));
+    export(&from, &file, &with).await.unwrap();
+    folder(&to, saved(1));
+    // As it is left when the program is killed before the key of the file is in its place.
+    std::fs::write(to.join("import.unfinished"), "").unwrap();
+    std::fs::rename(to.join("tracker.key"), to.join("tracker.key.replaced-1")).unwrap();
+    let config = tracker::Config { state_dir: Some(to.clone()), ..tracker::Config::default() };
+    let refused = tracker::Tracker::open(config.clone()).unwrap_err();
+    assert!(refused.to_string().contains("tracker import FILE --force"), "{refused}");
+    assert_eq!(refused.exit_code(), 74);
+    assert!(!to.join("tracker.key").exists(), "no new key over foreign records");
+    let refused = export(&to, &dir.path().join("other"), &with).await.unwrap_err();
+    assert!(refused.to_string().contains("not finished"), "{refused}");
+    if rustix::process::geteuid().is_root() {
+        std::os::unix::fs::chown(&to, Some(12_345), Some(12_345)).unwrap();
+    }
+    let moved = import(&to, &file, &with, false).unwrap();
+    assert_eq!(moved.key, key);
+    let uid = |path: &Path| std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(path).unwrap());
+    for name in ["tracker.key", "tracker.redb"] {
+        assert_eq!(uid(&to.join(name)), uid(&to), "{name}: a service reads what root imported");
+    }
+    assert_eq!(tracker::Tracker::open(config).unwrap().peer_id(), key);
+}
+
+#[tokio::test]
 async fn b2_the_secret_that_is_in_force_is_exported_wherever_it_came_from() {
     let dir = tempfile::tempdir().unwrap();
     let with = passphrase(PASSPHRASE);
