@@ -105,6 +105,8 @@ pub(super) enum Failed {
     Locate(ContentId),
     /// The page of the catalogue has to be asked for again, from the start if so.
     List { from_start: bool },
+    /// Changes of the catalogue are missed until it is watched: it has to be listed anew then.
+    Catalogue,
     /// Nothing the session has to know.
     Other,
 }
@@ -350,8 +352,11 @@ impl Desired {
                 self.unregister.extend(ids.iter().filter(|id| !self.shares.contains_key(id)));
                 Failed::Other
             }
+            Pending::Watch(ids) if later && ids.is_empty() => {
+                self.watch_catalogue = true;
+                Failed::Catalogue
+            }
             Pending::Watch(ids) if later => {
-                self.watch_catalogue |= ids.is_empty();
                 self.watch.extend(ids.iter().filter(|id| self.watched.contains(id)));
                 Failed::Other
             }

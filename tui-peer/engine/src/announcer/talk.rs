@@ -507,6 +507,7 @@ impl Client {
                 whole: true,
             },
             Failed::List { from_start } => return self.mirror.page_failed(from_start),
+            Failed::Catalogue => return self.mirror.resync(),
             _ => return,
         };
         self.tell(event).await;

@@ -195,6 +195,30 @@ async fn progress_goes_out_as_deltas_and_in_full_when_asked_for() {
 }
 
 #[tokio::test]
+async fn a_catalogue_whose_watch_was_refused_for_now_is_listed_again() {
+    let fake = Fake::new().await;
+    let (_announcer, mut events) = join(1, &fake.join());
+    let rows: Vec<_> = ["a", "b"].map(|name| row(file(name, 1))).into();
+    let mut conn = fake.welcome(1, true).await;
+    let is_watch = |r: &Request| matches!(r, Request::Watch { catalogue: true, .. });
+    let is_list = |r: &Request| matches!(r, Request::FileList { .. });
+    let (_, watch) = conn.serve_until(is_watch).await;
+    let Request::Watch { q, .. } = watch else { unreachable!() };
+    let busy = Reply::Error { q, code: Code::Rate, text: "slow down".into(), retry_ms: 1 };
+    conn.send(&busy).await;
+    // Whatever is new from here to the next watch nobody tells: `b` is.
+    let (mut seen, list) = conn.serve_until(is_list).await;
+    conn.answer(&list, &rows[..1]).await;
+    let (more, list) = conn.serve_until(is_list).await;
+    seen.extend(more);
+    assert!(seen.iter().any(is_watch), "{seen:?}");
+    assert!(matches!(&list, Request::FileList { cursor, .. } if cursor.is_empty()), "{list:?}");
+    conn.answer(&list, &rows).await;
+    let all = events.catalogue(|catalogue| catalogue.whole && catalogue.rows.len() == 2).await;
+    assert_eq!(names(&all), ["a", "b"]);
+}
+
+#[tokio::test]
 async fn the_catalogue_comes_in_pages_and_changes_by_deltas() {
     let fake = Fake::new().await;
     let (_announcer, mut events) = join(1, &fake.join());
