@@ -12,7 +12,7 @@
 //! - [`manifest`]: what a folder contains; [`content`]: what an id stands for; [`names`]: names from strangers;
 //!   [`inside`]: names of files inside folders, to be found by; [`fold`](mod@fold): texts as they are compared.
 //! - [`identity`], [`membership`], [`join`]: keys, who belongs to a network, join strings and file links;
-//!   [`tracker_hosts`]: where a tracker is by its own word; [`revoked`]: whom it lets in no more.
+//!   [`tracker_hosts`]: where a tracker is by its own word; [`revoked`]: whom it lets in no more; [`signed`]: lists that it signs.
 //! - [`net`]: whose connections count as one where places are scarce; [`near`]: networks that announce themselves.
 //! - [`control`]: the socket in a state folder through which a user's commands reach what runs there.
 //! - [`wire`]: frames and messages; [`channel`]: TLS 1.3 with raw public keys.
@@ -49,5 +49,6 @@ pub mod net;
 pub mod numbers;
 pub mod relay;
 pub mod revoked;
+pub mod signed;
 pub mod tracker_hosts;
 pub mod wire;

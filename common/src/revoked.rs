@@ -6,10 +6,11 @@
 //! list has exactly one encoding. A list replaces the one before: of two the one with the higher serial counts.
 
 use crate::id::{ID_LEN, PeerId};
-use crate::identity::{Identity, SIGNATURE_LEN, verify};
+use crate::identity::{Identity, SIGNATURE_LEN};
 use crate::limits::MAX_REVOKED;
 use crate::membership::{GRACE_SECS, LIFETIME_SECS, MAX_SKEW_SECS};
 use crate::numbers::saturate;
+use crate::signed::{ListError, open, seal};
 
 /// How long a key stands on the list, in seconds: whatever membership it had has ended by then, everywhere.
 pub const LISTED_SECS: u64 = LIFETIME_SECS + GRACE_SECS + 2 * MAX_SKEW_SECS;
@@ -20,23 +21,6 @@ const CONTEXT: &[u8] = b"shoal revoked/1\0";
 const VERSION: u8 = 1;
 /// Version, key, serial, number of keys.
 const HEAD_LEN: usize = 1 + ID_LEN + 8 + 2;
-
-/// Why a list does not count.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum RevokedError {
-    /// Not the bytes of a list, or of a newer version.
-    #[error("not a list of revoked keys ({len} bytes)")]
-    Malformed {
-        /// How many bytes there were.
-        len: usize,
-    },
-    /// Another network's.
-    #[error("a list of another tracker ({})", .0.short())]
-    WrongTracker(PeerId),
-    /// The tracker did not sign these bytes.
-    #[error("a list that is not signed by the tracker it names")]
-    BadSignature,
-}
 
 /// A list whose signature has been checked: only [`Revoked::verify`] makes one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,30 +40,15 @@ impl Revoked {
         let mut keys: Vec<PeerId> = keys.into_iter().take(MAX_REVOKED).collect();
         keys.sort_unstable();
         keys.dedup();
-        let mut bytes = encode(&tracker.peer_id(), serial, &keys);
-        let signature = tracker.sign(&[CONTEXT, &bytes].concat());
-        bytes.extend_from_slice(&signature);
-        bytes
+        seal(tracker, CONTEXT, encode(&tracker.peer_id(), serial, &keys))
     }
 
     /// Checks that it is `tracker`'s.
     ///
     /// # Errors
     /// The first thing found wrong.
-    pub fn verify(encoded: &[u8], tracker: &PeerId) -> Result<Self, RevokedError> {
-        let malformed = RevokedError::Malformed { len: encoded.len() };
-        let (body, signature) = encoded
-            .split_last_chunk::<SIGNATURE_LEN>()
-            .filter(|_| encoded.len() <= MAX_REVOKED_LEN)
-            .ok_or(malformed)?;
-        let (key, list) = decode(body).ok_or(malformed)?;
-        if key != *tracker {
-            return Err(RevokedError::WrongTracker(key));
-        }
-        if !verify(tracker, &[CONTEXT, body].concat(), signature) {
-            return Err(RevokedError::BadSignature);
-        }
-        Ok(list)
+    pub fn verify(encoded: &[u8], tracker: &PeerId) -> Result<Self, ListError> {
+        open(encoded, (tracker, CONTEXT), MAX_REVOKED_LEN, decode)
     }
 
     /// The higher one counts.
@@ -156,7 +125,7 @@ mod tests {
         let (tracker, other) = (Identity::generate().unwrap(), Identity::generate().unwrap());
         let bytes = Revoked::issue(&tracker, 7, [key(1), key(2)]);
         let of_other = Revoked::verify(&bytes, &other.peer_id());
-        assert_eq!(of_other, Err(RevokedError::WrongTracker(tracker.peer_id())));
+        assert_eq!(of_other, Err(ListError::WrongTracker(tracker.peer_id())));
         for bit in 0..bytes.len() * 8 {
             let mut changed = bytes.clone();
             changed[bit / 8] ^= 1 << (bit % 8);

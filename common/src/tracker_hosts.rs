@@ -7,29 +7,13 @@
 //! knows version 1 alone skips such a list.
 
 use crate::id::{ID_LEN, PeerId};
-use crate::identity::{Identity, SIGNATURE_LEN, verify};
+use crate::identity::{Identity, SIGNATURE_LEN};
 use crate::join::{JoinString, MAX_HOSTS};
 use crate::limits::MAX_TRACKER_HOSTS;
 use crate::numbers::saturate;
+use crate::signed::{ListError, open, seal};
 
 const CONTEXT: &[u8] = b"shoal tracker hosts/1\0";
-
-/// Why a list does not count.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum HostsError {
-    /// Not the bytes of a list, or of a newer version.
-    #[error("not a list of a tracker's hosts ({len} bytes)")]
-    Malformed {
-        /// How many bytes there were.
-        len: usize,
-    },
-    /// Another network's.
-    #[error("a list of another tracker ({})", .0.short())]
-    WrongTracker(PeerId),
-    /// The tracker did not sign these bytes.
-    #[error("a list that is not signed by the tracker it names")]
-    BadSignature,
-}
 
 /// What the hosts of a list are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,30 +61,15 @@ impl TrackerHosts {
                 taken.push(entry);
             }
         }
-        let mut bytes = encode(&tracker.peer_id(), serial, listed, &taken);
-        let signature = tracker.sign(&[CONTEXT, &bytes].concat());
-        bytes.extend_from_slice(&signature);
-        bytes
+        seal(tracker, CONTEXT, encode(&tracker.peer_id(), serial, listed, &taken))
     }
 
     /// Checks that it is `tracker`'s.
     ///
     /// # Errors
     /// The first thing found wrong.
-    pub fn verify(encoded: &[u8], tracker: &PeerId) -> Result<Self, HostsError> {
-        let malformed = HostsError::Malformed { len: encoded.len() };
-        let (body, signature) = encoded
-            .split_last_chunk::<SIGNATURE_LEN>()
-            .filter(|_| encoded.len() <= MAX_TRACKER_HOSTS)
-            .ok_or(malformed)?;
-        let (key, list) = decode(body).ok_or(malformed)?;
-        if key != *tracker {
-            return Err(HostsError::WrongTracker(key));
-        }
-        if !verify(tracker, &[CONTEXT, body].concat(), signature) {
-            return Err(HostsError::BadSignature);
-        }
-        Ok(list)
+    pub fn verify(encoded: &[u8], tracker: &PeerId) -> Result<Self, ListError> {
+        open(encoded, (tracker, CONTEXT), MAX_TRACKER_HOSTS, decode)
     }
 
     /// The higher one counts.
@@ -216,7 +185,7 @@ mod tests {
         let mut passed_off = bytes.clone();
         passed_off[0] = 1;
         let refused = TrackerHosts::verify(&passed_off, &tracker.peer_id());
-        assert_eq!(refused, Err(HostsError::BadSignature), "not as a list of the other kind");
+        assert_eq!(refused, Err(ListError::BadSignature), "not as a list of the other kind");
         let long: Vec<_> = (1..=20).map(|n| (vec!["a".repeat(60); 4].join("."), n)).collect();
         let bytes = TrackerHosts::issue(&tracker, 7, Listed::Addresses, &long);
         assert!(bytes.len() <= MAX_TRACKER_HOSTS);
@@ -265,7 +234,7 @@ mod tests {
         let bytes =
             TrackerHosts::issue(&tracker, 7, Listed::Addresses, &hosts(&[("tracker.lab", 7420)]));
         let of_other = TrackerHosts::verify(&bytes, &other.peer_id());
-        assert_eq!(of_other, Err(HostsError::WrongTracker(tracker.peer_id())));
+        assert_eq!(of_other, Err(ListError::WrongTracker(tracker.peer_id())));
         for bit in 0..bytes.len() * 8 {
             let mut changed = bytes.clone();
             changed[bit / 8] ^= 1 << (bit % 8);
