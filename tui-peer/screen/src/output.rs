@@ -238,6 +238,8 @@ mod tests {
         // More than a pipe holds.
         writer.frame(vec![b'x'; 1 << 20]).unwrap();
         assert!(!writer.is_idle());
+        // The thread has begun, however busy the machine is: what waits at the end of a drain is given up.
+        read.read_exact(&mut [0]).unwrap();
         writer.drain(Duration::from_millis(20));
         assert!(!writer.is_idle(), "nobody has read it");
         let reader = std::thread::spawn(move || {
@@ -249,7 +251,7 @@ mod tests {
         assert!(writer.is_idle() && writer.aside(b"title"));
         writer.drain(Duration::from_secs(10));
         writer.close();
-        assert_eq!(reader.join().unwrap(), (1 << 20) + 5);
+        assert_eq!(reader.join().unwrap(), (1 << 20) + 4);
     }
 
     #[tokio::test]
