@@ -351,7 +351,11 @@ impl Args {
     /// A secret file alone means a closed network: nobody names one for an open network.
     fn admission(&self) -> Result<Admission, StartError> {
         match (&self.secret_file, self.admission) {
-            (_, Mode::Invite) => Ok(Admission::Invited),
+            (None, Mode::Invite) => Ok(Admission::Invited),
+            (Some(file), Mode::Invite) => {
+                let why = "a network by invitation has no secret of its own; leave --secret-file or --admission invite away";
+                Err(StartError::Secret { path: file.clone(), why: why.to_owned() })
+            }
             (Some(file), _) => tracker::read_secret(file).map(Admission::Secret),
             (None, Mode::Secret) => Ok(Admission::Kept),
             (None, Mode::Open) => Ok(Admission::Open),

@@ -12,6 +12,7 @@ use super::handshake::PROOF_ROLE;
 use super::requests::DISK_RETRY_MS;
 use crate::index::{Refusal, no_such_invitation, not_invited};
 use crate::shared::Shared;
+use crate::store::StoreError;
 
 /// For a new member to be on the disk: half of the 10 s after which peers give up.
 const STORED: Duration = Duration::from_secs(5);
@@ -40,12 +41,13 @@ pub(super) async fn check(
     let found = all.iter().find(|(_, secret)| knows(secret));
     let (number, _) = found.ok_or_else(no_such_invitation)?;
     let unsaved = |why: String| Refusal::later(why, DISK_RETRY_MS);
-    let used = shared.apply(|index| index.use_invite(now, *number, (peer, from))).await;
-    let (used, commit) = used.map_err(|error| unsaved(error.to_string()))?;
-    used?;
-    match timeout(STORED, commit).await {
-        Ok(Ok(Ok(()))) => Ok(()),
-        Ok(Ok(Err(error))) => Err(unsaved(error.to_string())),
-        Ok(Err(_)) | Err(_) => Err(unsaved("the tracker's disk does not answer".to_owned())),
-    }
+    let stored = async {
+        let used = shared.apply(|index| index.use_invite(now, *number, (peer, from))).await;
+        let (used, commit) = used.map_err(|error| unsaved(error.to_string()))?;
+        used?;
+        let stored = commit.await.unwrap_or(Err(StoreError::Closed));
+        stored.map_err(|error| unsaved(error.to_string()))
+    };
+    let late = |_| unsaved("the tracker's disk does not answer".to_owned());
+    timeout(STORED, stored).await.map_err(late)?
 }

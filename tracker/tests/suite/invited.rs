@@ -190,6 +190,10 @@ async fn d_without_invitations_there_are_none_and_a_revocation_counts_all_the_sa
     let dir = tempfile::tempdir().unwrap();
     let state = dir.path();
     let program = start_with(state, &[]);
+    let both = ["--admission", "invite", "--secret-file", "/nowhere"];
+    let output = tracker(state, &both).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(65) && said.contains("no secret of its own"), "{said}");
     let (code, _, err) = say(state, &["invite"]).await;
     assert!(code == 1 && err.contains("--admission invite"), "{err}");
     let (_bad, _) = Client::connect(&program.join, &Who::new(1)).await;
