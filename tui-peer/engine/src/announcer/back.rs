@@ -18,7 +18,8 @@ impl Client {
         if talk.looking.is_none() && talk.back_at.is_some_and(|at| now >= at) {
             let by = (self.config.clone(), self.shared.clone());
             let limit = self.patience.trackers.away;
-            let look = look(by, self.order.before(), self.named_at.clone(), limit);
+            let present = self.link.as_ref().map(|link| link.place.tracker);
+            let look = look(by, self.order.before(), (self.named_at.clone(), present), limit);
             talk.looking = Some(Box::pin(look));
             self.plan_look(talk);
         }

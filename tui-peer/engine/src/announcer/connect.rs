@@ -266,11 +266,19 @@ pub(super) async fn find(
     reach(&channel, (config.join.tracker(), host.address()), addrs, from).await
 }
 
-/// One of the trackers before the present one, with its place in the order; or why it was none.
-pub(super) type Looking = Pin<Box<dyn Future<Output = Result<(usize, Link), String>> + Send>>;
+/// What a look for one of the trackers before the present one found.
+pub(super) enum Found {
+    /// The one at this place in the order lets us in.
+    Earlier(usize, Box<Link>),
+    /// The one at this place is the present one, by another name.
+    Present(usize),
+}
+
+/// A look, and what it finds; or why nothing.
+pub(super) type Looking = Pin<Box<dyn Future<Output = Result<Found, String>> + Send>>;
 
 /// Resolves, once, when the look is over; never while there is none.
-pub(super) async fn looked(looking: &mut Option<Looking>) -> Result<(usize, Link), String> {
+pub(super) async fn looked(looking: &mut Option<Looking>) -> Result<Found, String> {
     let Some(look) = looking else { return std::future::pending().await };
     let found = look.await;
     *looking = None;
@@ -278,21 +286,27 @@ pub(super) async fn looked(looking: &mut Option<Looking>) -> Result<(usize, Link
 }
 
 /// The first of these that lets us in: so the present one is not left for one that does not. Nothing else is asked there
-/// yet. `limit` is the time for each. Fails with what was wrong with the first.
+/// yet: one that is at `present` is the present one, which a second hello would take for our own double. `limit` is the
+/// time for each. Fails with what was wrong with the first.
 pub(super) async fn look(
     (config, shared): (AnnouncerConfig, Arc<Shared>),
     before: Vec<(usize, Host)>,
-    named: Vec<SocketAddr>,
+    (named, present): (Vec<SocketAddr>, Option<SocketAddr>),
     limit: Duration,
-) -> Result<(usize, Link), String> {
+) -> Result<Found, String> {
     let mut wrong = None;
     for (at, host) in before {
         let attempt = async {
             let reached = find(&config, &host, &named).await?;
-            greet(&config, &host, reached, || (shared.desired().digest(), Vec::new())).await
+            if present == Some(reached.tracker) {
+                return Ok(None);
+            }
+            let said = || (shared.desired().digest(), Vec::new());
+            greet(&config, &host, reached, said).await.map(Some)
         };
         let failed = match timeout(limit, attempt).await {
-            Ok(Ok(link)) => return Ok((at, link)),
+            Ok(Ok(Some(link))) => return Ok(Found::Earlier(at, Box::new(link))),
+            Ok(Ok(None)) => return Ok(Found::Present(at)),
             Ok(Err(ended)) => ended.rejected(&host.address()).unwrap_or_else(|| ended.to_string()),
             Err(_) => Ended::Silent(host.address()).to_string(),
         };

@@ -154,6 +154,12 @@ impl Order {
         why != std::mem::replace(&mut self.vain, why.clone())
     }
 
+    /// The present tracker is at this place in the order: under that name it was just found.
+    pub(super) fn is_at(&mut self, at: usize) {
+        self.at = at;
+        self.welcomed();
+    }
+
     /// That one let us in.
     pub(super) fn went_back_to(&mut self, earlier: usize) {
         self.at = earlier;

@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use super::also::{Showing, shown};
 use super::asks::Knows;
 use super::client::Client;
-use super::connect::{Ended, Link, Looking, check, looked};
+use super::connect::{Ended, Found, Link, Looking, check, looked};
 use super::desired::{Failed, Helps};
 use super::mirror::Changed;
 use super::patience::Patience;
@@ -295,7 +295,13 @@ impl Client {
                 Ok(None)
             }
             found = looked(&mut talk.looking) => match found {
-                Ok((earlier, link)) => Err(Ended::Back(earlier, Box::new(link))),
+                Ok(Found::Earlier(earlier, link)) => Err(Ended::Back(earlier, link)),
+                Ok(Found::Present(at)) => {
+                    self.order.is_at(at);
+                    self.plan_look(talk);
+                    self.tell(TrackerEvent::At(self.order.place())).await;
+                    Ok(None)
+                }
                 Err(why) => {
                     if self.order.looked_in_vain(why) {
                         self.tell(TrackerEvent::At(self.order.place())).await;

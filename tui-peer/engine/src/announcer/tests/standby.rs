@@ -127,6 +127,30 @@ async fn b1_when_the_first_is_back_all_return_and_nobody_is_told_of_a_loss() {
 }
 
 #[tokio::test]
+async fn b1_who_came_by_another_name_finds_that_it_is_at_the_first_and_loses_nothing() {
+    let (dir, other) = (tempfile::tempdir().unwrap(), free_port().await);
+    let port = free_port().await;
+    // The list has a name, the join string a number.
+    let hosts = [("localhost".to_owned(), port), ("127.0.0.1".to_owned(), other)];
+    let tell = |tracker: &Tracker| tracker.tell_hosts(Listed::Trackers, &hosts).unwrap();
+    let first = Running::start_with(dir.path(), port, tell).await;
+    let (one, mut events) = join_with(1, &first.join, soon());
+    let meta = file("Film.mkv", 1_000_000);
+    one.set_share(meta.clone());
+    let known = |event| match event {
+        TrackerEvent::State(NetState::Lost { why, .. }) => panic!("lost: {why}"),
+        TrackerEvent::At(Some(at)) => (at.place == 1).then_some(at),
+        _ => None,
+    };
+    let at = events.until(known).await;
+    assert_eq!((at.address, at.back_to), (format!("localhost:{port}"), None));
+    // It is the same connection still.
+    one.remove_share(id(&meta));
+    events.catalogue(|c| c.whole && c.rows.is_empty()).await;
+    first.stop().await;
+}
+
+#[tokio::test]
 async fn b1_a_first_that_accepts_and_says_nothing_is_out_of_reach() {
     let pair = Pair::start().await;
     pair.first.kill().await;

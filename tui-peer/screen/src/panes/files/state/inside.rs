@@ -13,6 +13,10 @@ use frontend::inside::Question;
 const REST: Duration = Duration::from_millis(300);
 /// How long an answer is waited for before something else may be asked.
 const PATIENCE: Duration = Duration::from_secs(15);
+/// After an answer that failed it is asked again so much later, twice as late after each further one ...
+const AGAIN: Duration = Duration::from_secs(5);
+/// ... for so many times, five minutes in all: as long as a tracker may be away, or busy.
+const TRIES: u32 = 6;
 
 /// What was asked of the tracker, and what it said.
 #[derive(Debug, Default)]
@@ -25,6 +29,8 @@ pub struct Inside {
     asked: Option<(Question, Instant)>,
     /// What the last answer was about.
     known: Option<Question>,
+    /// Answers that failed, one after the other, and when it may be asked again.
+    failed: (u32, Option<Instant>),
     /// The last answer.
     answer: Found,
     /// What of it fits the filter.
@@ -67,15 +73,24 @@ impl Inside {
         match asked {
             Some((asked, at)) if asked != wanted => Some(rested.max(*at + PATIENCE)),
             Some(_) => None,
-            None => (self.known.as_ref() != Some(wanted)).then_some(rested),
+            None => {
+                let again = self.failed.1.map_or(rested, |at| rested.max(at));
+                (self.known.as_ref() != Some(wanted)).then_some(again)
+            }
         }
     }
 
-    /// The answer to the question with this number, or none; whether it is of use.
-    pub(crate) fn told(&mut self, number: u64, answer: Option<Found>) -> bool {
+    /// The answer to the question with this number, or none if it failed; whether it is of use.
+    pub(crate) fn told(&mut self, number: u64, answer: Option<Found>, now: Instant) -> bool {
         let Some((question, _)) = self.asked.take_if(|_| number == self.number) else {
             return false;
         };
+        if answer.is_none() && self.failed.0 < TRIES {
+            let (failed, _) = self.failed;
+            self.failed = (failed + 1, Some(now + AGAIN * 2u32.pow(failed)));
+            return false;
+        }
+        self.failed = (0, None);
         self.known = Some(question);
         self.answer = answer.unwrap_or_default();
         true
@@ -122,19 +137,42 @@ mod tests {
         // Another one waits for it.
         inside.want(question("sunset"), asked);
         assert_eq!(inside.next(asked + REST), None);
-        assert!(!inside.told(7, Some(Found::default())), "not of that number");
-        assert!(inside.told(1, None));
+        assert!(!inside.told(7, Some(Found::default()), asked), "not of that number");
+        assert!(inside.told(1, Some(Found::default()), asked));
         assert_eq!(inside.next(asked + REST), Some((2, "sunset".to_owned())));
         // But not for ever, and what comes too late says nothing.
         inside.want(question("sunrise"), asked + REST);
         let late = asked + REST + PATIENCE;
         assert_eq!(inside.deadline(), Some(late));
         assert_eq!(inside.next(late), Some((3, "sunrise".to_owned())));
-        assert!(!inside.told(2, Some(Found::default())));
-        assert!(inside.told(3, Some(Found::default())));
+        assert!(!inside.told(2, Some(Found::default()), late));
+        assert!(inside.told(3, Some(Found::default()), late));
         assert_eq!((inside.next(late + PATIENCE), inside.deadline()), (None, None), "known");
         inside.want(None, late);
         inside.want(question("sunrise"), late);
         assert_eq!(inside.deadline(), Some(late + REST), "a filter typed anew is asked anew");
+    }
+
+    #[test]
+    fn a5_an_answer_that_failed_is_asked_for_again_and_not_for_ever() {
+        let (mut inside, start) = (Inside::default(), Instant::now());
+        inside.want(question("sunset"), start);
+        let (mut at, mut asked) = (start, 0);
+        while let Some(due) = inside.deadline() {
+            at = due;
+            let (number, _) = inside.next(at).unwrap();
+            asked += 1;
+            inside.told(number, None, at);
+        }
+        assert_eq!(asked, TRIES + 1);
+        assert!(at - start >= AGAIN * 63, "{:?}", at - start);
+        // One that comes after a failure counts, and what fails later has its tries again.
+        inside.want(question("sunrise"), at);
+        let (number, _) = inside.next(at + REST).unwrap();
+        inside.told(number, None, at + REST);
+        assert_eq!(inside.deadline(), Some(at + REST + AGAIN));
+        let (number, _) = inside.next(at + REST + AGAIN).unwrap();
+        assert!(inside.told(number, Some(Found::default()), at + REST + AGAIN));
+        assert_eq!(inside.deadline(), None);
     }
 }

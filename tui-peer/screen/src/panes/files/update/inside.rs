@@ -26,7 +26,7 @@ pub(crate) fn filtered(model: &mut Model) {
 
 /// The answer, or none: of a tracker that does not look inside folders, or has no time. All else goes on.
 pub(crate) fn told(model: &mut Model, number: u64, answer: Option<Found>, out: &mut Vec<Effect>) {
-    if model.inside.told(number, answer) {
+    if model.inside.told(number, answer, model.now.mono) {
         lists::renew_network(model, out);
     }
 }
