@@ -14,7 +14,11 @@ fn h10_a_source_that_cannot_be_reached_is_named_with_the_cause_once() {
     let file = place.write("file", &[7; 100_000]);
     // The tracker is reached from other addresses than the ones they listen on: nobody listens where others look for
     // either, so that neither can dial the other. A tracker inside a peer relays nothing.
-    let args = ["--serve-only", "--json", "--listen", "127.0.0.2:0", &file];
+    // Its port is kept free where it is looked for: another test's peer would be given it otherwise, and answer.
+    let looked_for = tokio::net::TcpSocket::new_v4().unwrap();
+    looked_for.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let listen = format!("127.0.0.2:{}", looked_for.local_addr().unwrap().port());
+    let args = ["--serve-only", "--json", "--listen", &listen, &file];
     let mut deaf = Running::start(place.other("deaf", &host.ready, &args));
     deaf.expect("shared");
 
